@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * x86_64/exit.h - the exit page: one page per vCPU, service VM memory that no
+ * VMM maps, given at KVM_CREATE_VCPU. The hypervisor writes why KVM_RUN came
+ * back; the driver writes what the next KVM_RUN is to take over.
+ *
+ * The hypervisor never touches struct kvm_run: VMM memory stays out of the
+ * trusted code. The driver turns an exit into KVM's exit.
+ *
+ * Each half is written by one side alone. The hypervisor reads each field of
+ * the driver's half once per KVM_RUN.
+ */
+#ifndef ABI_X86_64_EXIT_H
+#define ABI_X86_64_EXIT_H
+
+#include "kvm.h"
+
+/* exit_page.reason, and index of struct exit_stats. */
+enum exit_reason {
+	EXIT_NONE = 0,
+	EXIT_INTR = 1,		/* a physical interrupt, NMI or SMI: enable interrupts, look, run again */
+	EXIT_IO = 2,		/* IN or OUT, not string: port, size, write, data; state: RAX in data */
+	EXIT_HLT = 3,		/* RIP is past the HLT */
+	EXIT_FAULT = 4,		/* nested page fault at gpa: memory to map, or MMIO to decode. state full */
+	EXIT_EMULATE = 5,	/* an instruction for the driver's decoder: string I/O. state full */
+	EXIT_IRQ_WINDOW = 6,	/* request_window was set and the guest can take an interrupt now */
+	EXIT_SHUTDOWN = 7,	/* triple fault */
+	EXIT_FAIL_ENTRY = 8,	/* the processor refused the state: data = hardware's reason */
+	EXIT_DEBUG = 9,		/* KVM_EXIT_DEBUG: exception in data, dr6 in qual[0], dr7 in qual[1], pc in rip */
+	EXIT_SET_TPR = 10,	/* the guest lowered CR8 (no in-kernel LAPIC); RIP is past the instruction */
+	EXIT_INTERNAL = 11,	/* KVM_EXIT_INTERNAL_ERROR: suberror in data, qual[] = its data, qual_count of them */
+	/* Answered in the hypervisor; they only count. */
+	EXIT_CPUID = 12,
+	EXIT_MSR = 13,
+	EXIT_CR = 14,
+	EXIT_DR = 15,
+	EXIT_HYPERCALL = 16,
+	EXIT_EXCEPTION = 17,
+	EXIT_NMI = 18,
+	EXIT_OTHER = 19,
+	EXIT_ENTRIES = 20,	/* not an exit: KVM_RUN entries */
+};
+
+/* struct exit_state.seg[] and its order. */
+enum exit_seg { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS };
+
+struct exit_seg_state {
+	u64 base;
+	u32 limit;
+	u16 selector;
+	u16 attr;	/* SVM form: type 3:0, S 4, DPL 6:5, P 7, AVL 8, L 9, D/B 10, G 11 */
+};
+
+/* Nested-page-fault error code bits (x86 #PF bits as the hardware reports them). */
+#define FAULT_PRESENT 0x1ull	/* unreliable on some machines */
+#define FAULT_WRITE 0x2ull
+#define FAULT_USER 0x4ull
+#define FAULT_FETCH 0x10ull
+#define FAULT_TABLE 0x100000000000ull	/* the guest's page-table walk, not its final access */
+
+#define EXIT_INSN_BYTES 16
+
+/* The hypervisor's half. */
+struct exit_state {
+	u32 reason;		/* enum exit_reason */
+	u32 port;		/* EXIT_IO */
+	u32 size;		/* EXIT_IO: 1, 2, 4 */
+	u32 write;		/* EXIT_IO: 1 = OUT */
+	u64 data;		/* see reason; EXIT_IO: RAX */
+	u64 gpa;		/* EXIT_FAULT */
+	u64 error;		/* EXIT_FAULT: FAULT_* */
+	u64 rip;		/* always: the instruction (EXIT_HLT, EXIT_SET_TPR: after it) */
+	u64 next_rip;		/* EXIT_IO: the instruction after */
+	u64 rflags;		/* always */
+	u64 cs_base;		/* always */
+	u64 cr8;		/* always */
+	u64 apic_base;		/* always */
+	u8 if_flag;		/* always: RFLAGS.IF */
+	u8 ready;		/* always: KVM_INTERRUPT would be taken at the next entry */
+	u8 insn_len;		/* bytes in insn[], 0 where the CPU gives none */
+	u8 qual_count;
+	u32 pad0;
+	u8 insn[EXIT_INSN_BYTES];
+	u64 qual[6];
+	/* "state full": EXIT_FAULT, EXIT_EMULATE */
+	struct abi_regs regs;
+	u64 cr0, cr2, cr3, cr4, efer;
+	u32 cpl;
+	u32 shadow;		/* 1: an interrupt shadow was open */
+	struct exit_seg_state seg[6];
+};
+
+/* The driver's half: set anew before each KVM_RUN. */
+struct exit_resume {
+	u32 flags;		/* RESUME_* */
+	u32 request_window;	/* kvm_run.request_interrupt_window */
+	u64 cr8;		/* with RESUME_CR8 */
+	u64 rax;		/* with RESUME_RAX: the whole register, an IN's bytes merged by the driver */
+	u64 rip;		/* with RESUME_RIP: also ends an interrupt shadow */
+	struct abi_regs regs;	/* with RESUME_REGS: all GPRs, RIP and RFLAGS; also ends a shadow */
+	u32 inject_vector;	/* with RESUME_INJECT: the exception that the decoder met */
+	u32 inject_has_error;
+	u64 inject_error;
+	u64 inject_cr2;		/* for vector 14 */
+};
+
+#define EXIT_RESUME_OFFSET 2048
+
+struct exit_page {
+	struct exit_state out;
+	u8 pad[EXIT_RESUME_OFFSET - sizeof(struct exit_state)];
+	struct exit_resume in;
+};
+
+#define RESUME_RAX 0x1u
+#define RESUME_RIP 0x2u
+#define RESUME_REGS 0x4u
+#define RESUME_INJECT 0x8u
+#define RESUME_CR8 0x10u
+#define RESUME_SHADOW_STI 0x20u		/* with RESUME_REGS: the emulated instruction opened a shadow */
+
+#endif

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * x86_64/kvm.h - KVM's structs of x86-64 in KVM's layout, under names of our
+ * own so that the driver and the unit test can include <linux/kvm.h> beside
+ * them and assert that sizes and offsets are equal (ABI_STRUCTS, ABI_FIELDS).
+ */
+#ifndef ABI_X86_64_KVM_H
+#define ABI_X86_64_KVM_H
+
+#include "../types.h"
+
+struct abi_regs {
+	u64 rax, rbx, rcx, rdx;
+	u64 rsi, rdi, rsp, rbp;
+	u64 r8, r9, r10, r11, r12, r13, r14, r15;
+	u64 rip, rflags;
+};
+
+struct abi_segment {
+	u64 base;
+	u32 limit;
+	u16 selector;
+	u8 type;
+	u8 present, dpl, db, s, l, g, avl;
+	u8 unusable;
+	u8 padding;
+};
+
+struct abi_dtable {
+	u64 base;
+	u16 limit;
+	u16 padding[3];
+};
+
+struct abi_sregs {
+	struct abi_segment cs, ds, es, fs, gs, ss;
+	struct abi_segment tr, ldt;
+	struct abi_dtable gdt, idt;
+	u64 cr0, cr2, cr3, cr4, cr8;
+	u64 efer;
+	u64 apic_base;
+	u64 interrupt_bitmap[4];	/* one bit per vector; the lowest set one is injected */
+};
+
+struct abi_interrupt {
+	u32 irq;
+};
+
+struct abi_msr_entry {
+	u32 index;
+	u32 reserved;
+	u64 data;
+};
+
+struct abi_msrs {
+	u32 nmsrs;
+	u32 pad;
+	struct abi_msr_entry entries[];
+};
+
+struct abi_msr_list {
+	u32 nmsrs;
+	u32 indices[];
+};
+
+struct abi_fpu {
+	u8 fpr[8][16];
+	u16 fcw;
+	u16 fsw;
+	u8 ftwx;	/* abridged tag word, as in FXSAVE */
+	u8 pad1;
+	u16 last_opcode;
+	u64 last_ip;
+	u64 last_dp;
+	u8 xmm[16][16];
+	u32 mxcsr;
+	u32 pad2;
+};
+
+struct abi_cpuid_entry2 {
+	u32 function;
+	u32 index;
+	u32 flags;	/* bit 0: index is significant */
+	u32 eax, ebx, ecx, edx;
+	u32 padding[3];
+};
+#define ABI_CPUID_SIGNIFICANT_INDEX 1u
+
+struct abi_cpuid2 {
+	u32 nent;
+	u32 padding;
+	struct abi_cpuid_entry2 entries[];
+};
+
+struct abi_vcpu_events {
+	struct {
+		u8 injected;
+		u8 nr;
+		u8 has_error_code;
+		u8 pending;
+		u32 error_code;
+	} exception;
+	struct {
+		u8 injected;
+		u8 nr;
+		u8 soft;
+		u8 shadow;
+	} interrupt;
+	struct {
+		u8 injected;
+		u8 pending;
+		u8 masked;
+		u8 pad;
+	} nmi;
+	u32 sipi_vector;
+	u32 flags;
+	struct {
+		u8 smm;
+		u8 pending;
+		u8 smm_inside_nmi;
+		u8 latched_init;
+	} smi;
+	u8 reserved[27];	/* the first byte is triple_fault.pending in later kernels */
+	u8 exception_has_payload;
+	u64 exception_payload;
+};
+#define ABI_EVENT_NMI_PENDING 0x1u
+#define ABI_EVENT_SIPI_VECTOR 0x2u
+#define ABI_EVENT_SHADOW 0x4u
+#define ABI_EVENT_SMM 0x8u
+#define ABI_EVENT_PAYLOAD 0x10u
+#define ABI_EVENT_TRIPLE_FAULT 0x20u
+/* interrupt.shadow */
+#define ABI_SHADOW_MOV_SS 0x1u
+#define ABI_SHADOW_STI 0x2u
+
+struct abi_debugregs {
+	u64 db[4];
+	u64 dr6;
+	u64 dr7;
+	u64 flags;
+	u64 reserved[9];
+};
+
+struct abi_guest_debug {
+	u32 control;
+	u32 pad;
+	u64 debugreg[8];
+};
+#define ABI_DEBUG_ENABLE 0x1u
+#define ABI_DEBUG_SINGLESTEP 0x2u
+#define ABI_DEBUG_USE_SW_BP 0x10000u
+#define ABI_DEBUG_USE_HW_BP 0x20000u
+#define ABI_DEBUG_INJECT_DB 0x40000u
+#define ABI_DEBUG_INJECT_BP 0x80000u
+#define ABI_DEBUG_BLOCKIRQ 0x100000u
+
+struct abi_xsave {
+	u32 region[1024];	/* the XSAVE area in the standard, not compacted, format */
+};
+
+struct abi_xcr {
+	u32 xcr;
+	u32 reserved;
+	u64 value;
+};
+
+struct abi_xcrs {
+	u32 nr_xcrs;
+	u32 flags;
+	struct abi_xcr xcrs[16];
+	u64 padding[16];
+};
+
+/* X(our struct, KVM's struct): sizes equal. */
+#define ABI_STRUCTS(X) \
+	X(abi_regs, kvm_regs) X(abi_segment, kvm_segment) X(abi_dtable, kvm_dtable) \
+	X(abi_sregs, kvm_sregs) X(abi_interrupt, kvm_interrupt) \
+	X(abi_msr_entry, kvm_msr_entry) X(abi_msrs, kvm_msrs) X(abi_msr_list, kvm_msr_list) \
+	X(abi_fpu, kvm_fpu) X(abi_cpuid_entry2, kvm_cpuid_entry2) X(abi_cpuid2, kvm_cpuid2) \
+	X(abi_vcpu_events, kvm_vcpu_events) X(abi_debugregs, kvm_debugregs) \
+	X(abi_guest_debug, kvm_guest_debug) X(abi_xsave, kvm_xsave) X(abi_xcr, kvm_xcr) X(abi_xcrs, kvm_xcrs)
+
+/* X(our struct, KVM's struct, our field, KVM's field): offsets and sizes equal. */
+#define ABI_FIELDS(X) \
+	X(abi_regs, kvm_regs, rax, rax) X(abi_regs, kvm_regs, rsi, rsi) X(abi_regs, kvm_regs, rsp, rsp) \
+	X(abi_regs, kvm_regs, r8, r8) X(abi_regs, kvm_regs, r15, r15) \
+	X(abi_regs, kvm_regs, rip, rip) X(abi_regs, kvm_regs, rflags, rflags) \
+	X(abi_segment, kvm_segment, limit, limit) X(abi_segment, kvm_segment, selector, selector) \
+	X(abi_segment, kvm_segment, type, type) X(abi_segment, kvm_segment, present, present) \
+	X(abi_segment, kvm_segment, dpl, dpl) X(abi_segment, kvm_segment, db, db) X(abi_segment, kvm_segment, s, s) \
+	X(abi_segment, kvm_segment, l, l) X(abi_segment, kvm_segment, g, g) X(abi_segment, kvm_segment, avl, avl) \
+	X(abi_segment, kvm_segment, unusable, unusable) X(abi_dtable, kvm_dtable, limit, limit) \
+	X(abi_sregs, kvm_sregs, cs, cs) X(abi_sregs, kvm_sregs, ss, ss) X(abi_sregs, kvm_sregs, tr, tr) \
+	X(abi_sregs, kvm_sregs, ldt, ldt) X(abi_sregs, kvm_sregs, gdt, gdt) X(abi_sregs, kvm_sregs, idt, idt) \
+	X(abi_sregs, kvm_sregs, cr0, cr0) X(abi_sregs, kvm_sregs, cr8, cr8) X(abi_sregs, kvm_sregs, efer, efer) \
+	X(abi_sregs, kvm_sregs, apic_base, apic_base) X(abi_sregs, kvm_sregs, interrupt_bitmap, interrupt_bitmap) \
+	X(abi_interrupt, kvm_interrupt, irq, irq) \
+	X(abi_msr_entry, kvm_msr_entry, index, index) X(abi_msr_entry, kvm_msr_entry, data, data) \
+	X(abi_msrs, kvm_msrs, nmsrs, nmsrs) X(abi_msr_list, kvm_msr_list, nmsrs, nmsrs) \
+	X(abi_fpu, kvm_fpu, fcw, fcw) X(abi_fpu, kvm_fpu, ftwx, ftwx) X(abi_fpu, kvm_fpu, last_ip, last_ip) \
+	X(abi_fpu, kvm_fpu, xmm, xmm) X(abi_fpu, kvm_fpu, mxcsr, mxcsr) \
+	X(abi_cpuid_entry2, kvm_cpuid_entry2, function, function) X(abi_cpuid_entry2, kvm_cpuid_entry2, index, index) \
+	X(abi_cpuid_entry2, kvm_cpuid_entry2, flags, flags) X(abi_cpuid_entry2, kvm_cpuid_entry2, eax, eax) \
+	X(abi_cpuid_entry2, kvm_cpuid_entry2, edx, edx) X(abi_cpuid2, kvm_cpuid2, nent, nent) \
+	X(abi_vcpu_events, kvm_vcpu_events, exception, exception) X(abi_vcpu_events, kvm_vcpu_events, interrupt, interrupt) \
+	X(abi_vcpu_events, kvm_vcpu_events, nmi, nmi) X(abi_vcpu_events, kvm_vcpu_events, sipi_vector, sipi_vector) \
+	X(abi_vcpu_events, kvm_vcpu_events, flags, flags) X(abi_vcpu_events, kvm_vcpu_events, smi, smi) \
+	X(abi_vcpu_events, kvm_vcpu_events, exception_has_payload, exception_has_payload) \
+	X(abi_vcpu_events, kvm_vcpu_events, exception_payload, exception_payload) \
+	X(abi_debugregs, kvm_debugregs, dr6, dr6) X(abi_debugregs, kvm_debugregs, flags, flags) \
+	X(abi_guest_debug, kvm_guest_debug, control, control) X(abi_guest_debug, kvm_guest_debug, debugreg, arch.debugreg) \
+	X(abi_xsave, kvm_xsave, region, region) X(abi_xcr, kvm_xcr, value, value) \
+	X(abi_xcrs, kvm_xcrs, nr_xcrs, nr_xcrs) X(abi_xcrs, kvm_xcrs, flags, flags) X(abi_xcrs, kvm_xcrs, xcrs, xcrs)
+
+#endif
