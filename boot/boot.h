@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * boot.h - what the loader found, in no loader's own format.
+ *
+ * Owns: struct boot_info and the boot steps' prototypes. A loader front end
+ * (multiboot2.c) fills it, memmap.c keeps its region list sorted and free of
+ * overlaps, acpi.c and linux.c read it. Everything here runs once, on the
+ * boot CPU, before any guest; all of it may be given back afterwards.
+ * Functions return 0 or -errno after one log line that says what is wrong.
+ * See: docs/boot.md.
+ */
+#ifndef BOOT_BOOT_H
+#define BOOT_BOOT_H
+
+#include "abi/types.h"
+
+#define BOOT_MAX_REGIONS 256u
+#define BOOT_MAX_MODULES 16u
+#define BOOT_CMDLINE_BYTES 2048u	/* what Linux accepts at most, with its end */
+
+/* Region types, numbered as in E820. */
+enum boot_region_type {
+	REGION_RAM = 1,
+	REGION_RESERVED = 2,
+	REGION_ACPI = 3,
+	REGION_NVS = 4,
+	REGION_BAD = 5,
+};
+
+struct boot_region {
+	u64 base;
+	u64 size;
+	u32 type;
+};
+
+struct boot_module {
+	u64 pa;
+	u64 size;
+	char cmdline[BOOT_CMDLINE_BYTES];
+};
+
+enum boot_fb_type {
+	FB_NONE,
+	FB_INDEXED,
+	FB_RGB,
+	FB_TEXT,
+};
+
+/* One colour of a pixel: its lowest bit and its width. */
+struct boot_fb_field {
+	u8 position;
+	u8 size;
+};
+
+struct boot_framebuffer {
+	u32 type;	/* enum boot_fb_type */
+	u32 pitch;	/* bytes per line */
+	u32 width;	/* pixels, or characters of text */
+	u32 height;
+	u32 bpp;
+	struct boot_fb_field red, green, blue;
+	u64 pa;
+};
+
+struct boot_info {
+	u32 region_count;	/* sorted, without overlap, neighbours of one type merged */
+	u32 module_count;
+	struct boot_region regions[BOOT_MAX_REGIONS];
+	struct boot_module modules[BOOT_MAX_MODULES];
+	struct boot_framebuffer fb;
+	u8 rsdp[36];
+	u32 rsdp_size;		/* 0: none, 20: ACPI 1, 36: ACPI 2 */
+	u64 efi_systab;		/* physical address, 0: no UEFI */
+	const u8 *efi_map;	/* the loader's copy, in boot-only memory; NULL: none */
+	u32 efi_map_size;
+	u32 efi_desc_size;
+	u32 efi_desc_version;
+	char loader[64];
+	char cmdline[BOOT_CMDLINE_BYTES];	/* Tenon's own */
+};
+
+/* multiboot2.c: magic and mbi_pa are EAX and EBX at entry. */
+int multiboot2_parse(u32 magic, u64 mbi_pa, struct boot_info *info);
+
+/*
+ * memmap.c: gives [base, base + size) the type, whatever it was; other bytes
+ * keep theirs. -EINVAL on an empty or wrapping range, -ENOSPC when the list
+ * would overflow (then nothing changed).
+ */
+int memmap_reserve(struct boot_info *info, u64 base, u64 size, u32 type);
+
+/*
+ * memmap.c: 1 if [base, base + size) is all RAM above 1 MiB, and touches no
+ * module and no UEFI boot services memory (Linux may still need that).
+ */
+int memmap_free(const struct boot_info *info, u64 base, u64 size);
+
+/*
+ * memmap.c: the highest aligned free range (as memmap_free) in [min, max), so
+ * that low memory stays whole for Linux. align is a power of two. 0: none.
+ */
+u64 memmap_find(const struct boot_info *info, u64 size, u64 align, u64 min, u64 max);
+
+u64 memmap_ram_pages(const struct boot_info *info);	/* whole 4 KiB pages of RAM */
+u64 memmap_ram_top(const struct boot_info *info);	/* end of the highest RAM */
+
+/*
+ * acpi.c: local APIC ids of the enabled CPUs, in the MADT's order (the boot
+ * CPU first on sane firmware). Returns their number, 1 or more, or -errno;
+ * -E2BIG when there are more than max.
+ */
+int acpi_cpus(const struct boot_info *info, u32 *apic_ids, unsigned int max);
+
+/*
+ * acpi.c: writes RSDP, root table and MADT copies to [dest_pa, + dest_size),
+ * below 4 GiB, page aligned, reserved by the caller; the MADT copy has a multiprocessor
+ * wakeup structure for mailbox_pa. The RSDP copy is at dest_pa itself: give
+ * that to linux_load. Firmware's tables stay as they are.
+ */
+int acpi_build_wakeup(const struct boot_info *info, u64 dest_pa, u64 dest_size, u64 mailbox_pa);
+
+struct linux_request {
+	u64 kernel_pa;		/* a bzImage */
+	u64 kernel_size;
+	u64 initrd_pa;		/* used where it lies */
+	u64 initrd_size;	/* 0: none */
+	const char *cmdline;
+	u64 rsdp_pa;		/* 0: Linux looks itself */
+	u64 scratch_pa;		/* page aligned, below 4 GiB, reserved, readable by Linux */
+	u64 scratch_size;	/* at least LINUX_SCRATCH_BYTES */
+};
+#define LINUX_SCRATCH_BYTES 0x20000ull
+
+struct linux_entry {
+	u64 entry_pa;		/* 64-bit entry: RIP, paging on, identity mapped */
+	u64 boot_params_pa;	/* RSI at entry */
+	u64 kernel_pa;		/* where it was put, and the bytes that its start-up uses */
+	u64 kernel_size;
+};
+
+/*
+ * linux.c: puts the kernel into free RAM and writes boot_params. Call it when
+ * the region list is final: it becomes Linux's E820, and what it does not call
+ * RAM is made reserved in Linux's copy of the UEFI map too.
+ */
+int linux_load(const struct boot_info *info, const struct linux_request *req, struct linux_entry *out);
+
+#endif
