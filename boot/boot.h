@@ -79,6 +79,41 @@ struct boot_info {
 	char cmdline[BOOT_CMDLINE_BYTES];	/* Tenon's own */
 };
 
+/* A descriptor of UEFI's memory map (UEFI 2.10, 7.2.3); the firmware's may be longer. */
+struct efi_desc {
+	u32 type;
+	u32 pad;
+	u64 pa;
+	u64 va;
+	u64 pages;	/* of 4 KiB */
+	u64 attributes;
+};
+
+enum efi_memory_type {
+	EFI_RESERVED = 0,
+	EFI_LOADER_CODE = 1,
+	EFI_LOADER_DATA = 2,
+	EFI_BOOT_SERVICES_CODE = 3,
+	EFI_BOOT_SERVICES_DATA = 4,
+	EFI_CONVENTIONAL = 7,
+};
+
+static inline u32 efi_desc_count(const struct boot_info *info)
+{
+	return info->efi_map ? info->efi_map_size / info->efi_desc_size : 0;
+}
+
+static inline const struct efi_desc *efi_desc_at(const struct boot_info *info, u32 i)
+{
+	return (const struct efi_desc *)(info->efi_map + i * info->efi_desc_size);
+}
+
+/* The end, or 2^64 - 1 for one that claims more than there is. */
+static inline u64 efi_desc_end(const struct efi_desc *d)
+{
+	return d->pages <= (~d->pa >> 12) ? d->pa + (d->pages << 12) : ~0ull;
+}
+
 /* multiboot2.c: magic and mbi_pa are EAX and EBX at entry. */
 int multiboot2_parse(u32 magic, u64 mbi_pa, struct boot_info *info);
 
@@ -88,6 +123,9 @@ int multiboot2_parse(u32 magic, u64 mbi_pa, struct boot_info *info);
  * would overflow (then nothing changed).
  */
 int memmap_reserve(struct boot_info *info, u64 base, u64 size, u32 type);
+
+/* memmap.c: the type at pa (0: none given) and where that answer ends. */
+u32 memmap_type(const struct boot_info *info, u64 pa, u64 *end);
 
 /*
  * memmap.c: 1 if [base, base + size) is all RAM above 1 MiB, and touches no
