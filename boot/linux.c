@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * linux.c - puts a Linux bzImage where it can run and writes the boot_params
+ * ("zero page") that it starts with: what a boot loader would do.
+ *
+ * Owns: nothing after it returns; all that Linux reads lies in the caller's
+ * scratch area, which Linux must find mapped and reserved.
+ * Invariant: the image is hostile; its header is copied, checked, then used.
+ * Called by the start code when the memory map is final.
+ * See: Linux's x86 boot protocol (2.12 and later, 64-bit entry) and zero page.
+ */
+#include <string.h>
+
+#include "boot/boot.h"
+#include "errno.h"
+#include "log.h"
+#include "phys.h"
+#include "types.h"
+
+#define BOOT_FLAG 0xaa55
+#define HEADER_MAGIC 0x53726448u	/* "HdrS" */
+#define PROTOCOL_MIN 0x020c
+#define XLF_KERNEL_64 (1u << 0)
+#define ENTRY_64_OFFSET 0x200
+#define LOADER_UNKNOWN 0xff
+#define HEADER_OFFSET 0x1f1u
+#define SECTOR 512u
+#define SMALLEST_IMAGE 0x1000u
+#define FOUR_GIB 0x100000000ull
+#define E820_ENTRIES 128u
+#define SETUP_E820_EXT 1
+#define EFI_SIGNATURE_64 0x34364c45u	/* "EL64" */
+
+#define VIDEO_VGA_TEXT 1
+#define VIDEO_VESA 0x23
+#define VIDEO_EFI 0x70
+#define VIDEO_64BIT_BASE 2u
+
+#define PACKED __attribute__((packed))
+
+struct screen_info {
+	u8 x, y;
+	u16 extended_memory, page;
+	u8 mode, columns;
+	u8 pad0[6];
+	u8 lines;
+	u8 type;
+	u16 points;
+	u16 width, height, depth;
+	u32 base, size;
+	u8 pad1[4];
+	u16 pitch;
+	u8 red_size, red_position;
+	u8 green_size, green_position;
+	u8 blue_size, blue_position;
+	u8 pad2[10];
+	u32 capabilities;
+	u32 base_high;
+	u8 pad3[2];
+} PACKED;
+
+struct efi_info {
+	u32 signature;
+	u32 systab;
+	u32 desc_size, desc_version;
+	u32 map, map_size;
+	u32 systab_high;
+	u32 map_high;
+} PACKED;
+
+struct e820_entry {
+	u64 base;
+	u64 size;
+	u32 type;
+} PACKED;
+
+struct setup_header {
+	u8 setup_sects;
+	u16 root_flags;
+	u32 syssize;		/* of the protected-mode part, in 16 bytes */
+	u8 pad0[6];
+	u16 boot_flag;
+	u8 jump, length;	/* the header ends `length` bytes after this byte */
+	u32 magic;
+	u16 version;
+	u8 pad1[8];
+	u8 loader;
+	u8 loadflags;
+	u16 setup_move_size;
+	u32 code32_start;
+	u32 ramdisk, ramdisk_size;
+	u8 pad2[8];
+	u32 cmdline;
+	u32 initrd_max;
+	u32 alignment;
+	u8 relocatable, min_alignment;
+	u16 xloadflags;
+	u32 cmdline_max;
+	u8 pad3[20];
+	u64 setup_data;
+	u64 pref_address;
+	u32 init_size;
+	u32 handover_offset, kernel_info;
+} PACKED;
+
+struct boot_params {
+	struct screen_info screen;
+	u8 pad0[0x30];
+	u64 rsdp;
+	u8 pad1[0x48];
+	u32 ramdisk_high, ramdisk_size_high, cmdline_high;
+	u8 pad2[0xf4];
+	struct efi_info efi;
+	u8 pad3[8];
+	u8 e820_count;
+	u8 pad4[8];
+	struct setup_header header;
+	u8 pad5[0x290 - HEADER_OFFSET - sizeof(struct setup_header)];
+	u8 pad6[0x40];
+	struct e820_entry e820[E820_ENTRIES];
+	u8 pad7[0x330];
+} PACKED;
+
+#define ASSERT_AT(field, offset) _Static_assert(__builtin_offsetof(struct boot_params, field) == (offset), #field)
+ASSERT_AT(screen.pitch, 0x24);
+ASSERT_AT(screen.capabilities, 0x36);
+ASSERT_AT(rsdp, 0x70);
+ASSERT_AT(ramdisk_high, 0xc0);
+ASSERT_AT(efi, 0x1c0);
+ASSERT_AT(e820_count, 0x1e8);
+ASSERT_AT(header.boot_flag, 0x1fe);
+ASSERT_AT(header.magic, 0x202);
+ASSERT_AT(header.loader, 0x210);
+ASSERT_AT(header.ramdisk, 0x218);
+ASSERT_AT(header.cmdline, 0x228);
+ASSERT_AT(header.xloadflags, 0x236);
+ASSERT_AT(header.setup_data, 0x250);
+ASSERT_AT(header.init_size, 0x260);
+ASSERT_AT(e820, 0x2d0);
+_Static_assert(sizeof(struct boot_params) == 4096, "boot_params is a page");
+
+/* The regions that do not fit into boot_params. */
+struct e820_rest {
+	u64 next;
+	u32 type;
+	u32 length;
+	struct e820_entry entries[BOOT_MAX_REGIONS - E820_ENTRIES];
+} PACKED;
+
+struct scratch {
+	struct boot_params params;
+	char cmdline[PAGE_SIZE];
+	struct e820_rest rest __attribute__((aligned(PAGE_SIZE)));
+	u8 efi_map[] __attribute__((aligned(PAGE_SIZE)));
+};
+
+_Static_assert(BOOT_CMDLINE_BYTES <= PAGE_SIZE, "a command line fits its page");
+
+/* The parts of the image, in bytes. */
+static u64 setup_bytes(const struct setup_header *h)
+{
+	return ((h->setup_sects ? h->setup_sects : 4) + 1) * SECTOR;
+}
+
+static u64 payload_bytes(const struct setup_header *h)
+{
+	return h->syssize * 16ull;
+}
+
+static u64 header_bytes(const struct setup_header *h)
+{
+	u64 end = __builtin_offsetof(struct setup_header, length) + 1 + h->length;
+
+	return end < sizeof(*h) ? end : sizeof(*h);
+}
+
+static int bad_alignment(const struct setup_header *h)
+{
+	return h->alignment < PAGE_SIZE || (h->alignment & (h->alignment - 1));
+}
+
+/* What is wrong with the image, or NULL. The first test makes the others safe. */
+static const char *find_fault(const struct linux_request *req, const struct setup_header *h)
+{
+	if (h->boot_flag != BOOT_FLAG || h->magic != HEADER_MAGIC)
+		return "is not a bzImage: give a Linux kernel as the first module";
+	if (h->version < PROTOCOL_MIN || !(h->xloadflags & XLF_KERNEL_64) || !h->relocatable)
+		return "has no relocatable 64-bit entry: give an x86-64 kernel of Linux 3.8 or later";
+	if (payload_bytes(h) < SMALLEST_IMAGE || h->init_size < payload_bytes(h) || bad_alignment(h))
+		return "has a damaged header: copy the file again";
+	if (payload_bytes(h) > req->kernel_size || setup_bytes(h) > req->kernel_size - payload_bytes(h))
+		return "is cut short: copy the file again";
+	if (strlen(req->cmdline) > h->cmdline_max || strlen(req->cmdline) >= BOOT_CMDLINE_BYTES)
+		return "takes no command line of that length: shorten it in the menu entry";
+	return NULL;
+}
+
+static int read_header(const struct linux_request *req, struct setup_header *h)
+{
+	const char *fault = "is missing or empty: add a module2 line with a Linux kernel to the menu entry";
+
+	if (req->kernel_size >= SMALLEST_IMAGE) {
+		memcpy(h, (const u8 *)phys_to_virt(req->kernel_pa) + HEADER_OFFSET, sizeof(*h));
+		fault = find_fault(req, h);
+	}
+	if (fault) {
+		log_print("boot: the service VM's kernel %s\n", fault);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/*
+ * The address that the kernel is linked for, or the highest free place; never
+ * below the former, because a kernel loaded lower unpacks itself to there.
+ */
+static u64 find_place(const struct boot_info *info, const struct setup_header *h)
+{
+	u64 pref = h->pref_address;
+
+	if (pref <= FOUR_GIB - h->init_size && !(pref & (h->alignment - 1)) && memmap_free(info, pref, h->init_size))
+		return pref;
+	return memmap_find(info, h->init_size, h->alignment, pref, FOUR_GIB);
+}
+
+/* In words: an emulator counts each step of a string move as an instruction. */
+static void copy_words(void *to, const void *from, u64 bytes)
+{
+	u64 words = bytes / 8;
+
+	asm volatile("rep movsq" : "+D"(to), "+S"(from), "+c"(words) : : "memory");
+	memcpy(to, from, bytes % 8);
+}
+
+static void fill_graphics(struct screen_info *s, const struct boot_framebuffer *fb, int efi)
+{
+	u32 bytes = fb->pitch * fb->height;
+
+	s->type = efi ? VIDEO_EFI : VIDEO_VESA;
+	s->width = fb->width;
+	s->height = fb->height;
+	s->depth = fb->bpp;
+	s->pitch = fb->pitch;
+	s->base = fb->pa;
+	s->base_high = fb->pa >> 32;
+	s->capabilities = s->base_high ? VIDEO_64BIT_BASE : 0;
+	s->size = efi ? bytes : (bytes + 0xffff) >> 16;
+	s->red_size = fb->red.size;
+	s->red_position = fb->red.position;
+	s->green_size = fb->green.size;
+	s->green_position = fb->green.position;
+	s->blue_size = fb->blue.size;
+	s->blue_position = fb->blue.position;
+}
+
+/* Text mode exists on BIOS machines only, and is there when nobody says else. */
+static void fill_screen(struct screen_info *s, const struct boot_info *info)
+{
+	if (info->fb.type == FB_RGB || info->fb.type == FB_INDEXED) {
+		fill_graphics(s, &info->fb, info->efi_map != NULL);
+	} else if (!info->efi_map) {
+		s->type = VIDEO_VGA_TEXT;
+		s->mode = 3;
+		s->columns = 80;
+		s->lines = 25;
+		s->y = 24;
+		s->points = 16;
+	}
+}
+
+static struct e820_entry e820_entry(const struct boot_region *r)
+{
+	return (struct e820_entry){ r->base, r->size, r->type };
+}
+
+static void fill_e820(struct scratch *s, u64 scratch_pa, const struct boot_info *info)
+{
+	u32 i, rest = info->region_count > E820_ENTRIES ? info->region_count - E820_ENTRIES : 0;
+
+	s->params.e820_count = info->region_count - rest;
+	for (i = 0; i < s->params.e820_count; i++)
+		s->params.e820[i] = e820_entry(&info->regions[i]);
+	for (i = 0; i < rest; i++)
+		s->rest.entries[i] = e820_entry(&info->regions[E820_ENTRIES + i]);
+	if (rest) {
+		s->rest.type = SETUP_E820_EXT;
+		s->rest.length = rest * sizeof(struct e820_entry);
+		s->params.header.setup_data = scratch_pa + __builtin_offsetof(struct scratch, rest);
+	}
+}
+
+/* Linux's UEFI map under construction. */
+struct efi_copy {
+	u8 *map;
+	u64 room;
+	u64 size;
+	u32 desc_size;
+};
+
+/* [pa, end) of `from`, as `type`; size runs on past room, to tell that it did. */
+static void efi_emit(struct efi_copy *to, const struct efi_desc *from, u64 pa, u64 end, u32 type)
+{
+	struct efi_desc *d = (struct efi_desc *)(to->map + to->size);
+
+	to->size += to->desc_size;
+	if (to->size > to->room)
+		return;
+	memcpy(d, from, to->desc_size);
+	d->type = type;
+	d->pa = pa;
+	d->pages = (end - pa) >> PAGE_SHIFT;
+}
+
+static int efi_usable(u32 type)
+{
+	return type == EFI_CONVENTIONAL || (type >= EFI_LOADER_CODE && type <= EFI_BOOT_SERVICES_DATA);
+}
+
+/* Of a descriptor that Linux would use, what E820 does not call RAM is reserved. */
+static void efi_split(struct efi_copy *to, const struct efi_desc *d, const struct boot_info *info)
+{
+	u64 pa = d->pa, end = efi_desc_end(d), stop;
+
+	while (pa < end && to->size <= to->room) {
+		int ram = memmap_type(info, pa, &stop) == REGION_RAM && stop - pa >= PAGE_SIZE;
+
+		if (stop < end)
+			stop = ram ? align_down(stop, PAGE_SIZE) : align_up(stop, PAGE_SIZE);
+		stop = min_u64(stop, end);
+		efi_emit(to, d, pa, stop, ram ? d->type : EFI_RESERVED);
+		pa = stop;
+	}
+}
+
+static int fill_efi(struct scratch *s, const struct linux_request *req, const struct boot_info *info)
+{
+	u64 map_pa = req->scratch_pa + sizeof(*s);
+	struct efi_copy copy = { s->efi_map, req->scratch_size - sizeof(*s), 0, info->efi_desc_size };
+	u32 i;
+
+	if (!info->efi_systab || !info->efi_map)
+		return 0;
+	for (i = 0; i < efi_desc_count(info); i++) {
+		const struct efi_desc *d = efi_desc_at(info, i);
+
+		if (efi_usable(d->type))
+			efi_split(&copy, d, info);
+		else
+			efi_emit(&copy, d, d->pa, efi_desc_end(d), d->type);
+	}
+	if (copy.size > copy.room) {
+		log_print("boot: the UEFI memory map has too many pieces (%llu bytes): update the firmware\n", copy.size);
+		return -ENOSPC;
+	}
+	s->params.efi = (struct efi_info){ .signature = EFI_SIGNATURE_64,
+		.systab = info->efi_systab, .systab_high = info->efi_systab >> 32,
+		.map = map_pa, .map_high = map_pa >> 32, .map_size = copy.size,
+		.desc_size = info->efi_desc_size, .desc_version = info->efi_desc_version };
+	return 0;
+}
+
+static void fill_params(struct scratch *s, const struct linux_request *req, const struct setup_header *h, u64 kernel_pa)
+{
+	struct boot_params *p = &s->params;
+	u64 cmdline_pa = req->scratch_pa + __builtin_offsetof(struct scratch, cmdline);
+
+	memset(s, 0, sizeof(*s));
+	memcpy(&p->header, h, header_bytes(h));
+	memcpy(s->cmdline, req->cmdline, strlen(req->cmdline) + 1);
+	p->header.loader = LOADER_UNKNOWN;
+	p->header.setup_data = 0;
+	p->header.code32_start = kernel_pa;
+	p->header.cmdline = cmdline_pa;
+	p->cmdline_high = cmdline_pa >> 32;
+	p->rsdp = req->rsdp_pa;
+	if (req->initrd_size) {
+		p->header.ramdisk = req->initrd_pa;
+		p->ramdisk_high = req->initrd_pa >> 32;
+		p->header.ramdisk_size = req->initrd_size;
+		p->ramdisk_size_high = req->initrd_size >> 32;
+	}
+}
+
+int linux_load(const struct boot_info *info, const struct linux_request *req, struct linux_entry *out)
+{
+	struct scratch *s = phys_to_virt(req->scratch_pa);
+	struct setup_header h;
+	u64 pa;
+	int err;
+
+	if (req->scratch_pa % PAGE_SIZE || req->scratch_size < LINUX_SCRATCH_BYTES)
+		return -EINVAL;
+	err = read_header(req, &h);
+	if (err)
+		return err;
+	pa = find_place(info, &h);
+	if (!pa) {
+		log_print("boot: no %u MiB of free memory below 4 GiB for the service VM's kernel: this machine has too little memory\n",
+			  (h.init_size >> 20) + 1);
+		return -ENOMEM;
+	}
+	fill_params(s, req, &h, pa);
+	fill_screen(&s->params.screen, info);
+	fill_e820(s, req->scratch_pa, info);
+	err = fill_efi(s, req, info);
+	if (err)
+		return err;
+	copy_words(phys_to_virt(pa), (const u8 *)phys_to_virt(req->kernel_pa) + setup_bytes(&h), payload_bytes(&h));
+	*out = (struct linux_entry){ pa + ENTRY_64_OFFSET, req->scratch_pa, pa, h.init_size };
+	return 0;
+}
