@@ -53,7 +53,8 @@ struct screen_info {
 	u8 red_size, red_position;
 	u8 green_size, green_position;
 	u8 blue_size, blue_position;
-	u8 pad2[10];
+	u8 rest_size, rest_position;
+	u8 pad2[8];
 	u32 capabilities;
 	u32 base_high;
 	u8 pad3[2];
@@ -232,6 +233,20 @@ static void copy_words(void *to, const void *from, u64 bytes)
 	memcpy(to, from, bytes % 8);
 }
 
+/* The bits above the colours; Linux recognises a pixel format by all four fields. */
+static void fill_rest(struct screen_info *s)
+{
+	u32 red = s->red_position + s->red_size, green = s->green_position + s->green_size;
+	u32 top = s->blue_position + s->blue_size;
+
+	top = top > red ? top : red;
+	top = top > green ? top : green;
+	if (top && top < s->depth) {
+		s->rest_position = top;
+		s->rest_size = s->depth - top;
+	}
+}
+
 static void fill_graphics(struct screen_info *s, const struct boot_framebuffer *fb, int efi)
 {
 	u32 bytes = fb->pitch * fb->height;
@@ -251,6 +266,7 @@ static void fill_graphics(struct screen_info *s, const struct boot_framebuffer *
 	s->green_position = fb->green.position;
 	s->blue_size = fb->blue.size;
 	s->blue_position = fb->blue.position;
+	fill_rest(s);
 }
 
 /* Text mode exists on BIOS machines only, and is there when nobody says else. */
@@ -300,11 +316,12 @@ struct efi_copy {
 /* [pa, end) of `from`, as `type`; size runs on past room, to tell that it did. */
 static void efi_emit(struct efi_copy *to, const struct efi_desc *from, u64 pa, u64 end, u32 type)
 {
-	struct efi_desc *d = (struct efi_desc *)(to->map + to->size);
+	struct efi_desc *d;
 
 	to->size += to->desc_size;
 	if (to->size > to->room)
 		return;
+	d = (struct efi_desc *)(to->map + to->size - to->desc_size);
 	memcpy(d, from, to->desc_size);
 	d->type = type;
 	d->pa = pa;
@@ -385,11 +402,14 @@ int linux_load(const struct boot_info *info, const struct linux_request *req, st
 {
 	struct scratch *s = phys_to_virt(req->scratch_pa);
 	struct setup_header h;
-	u64 pa;
+	u64 pa, end;
 	int err;
 
-	if (req->scratch_pa % PAGE_SIZE || req->scratch_size < LINUX_SCRATCH_BYTES)
+	if (req->scratch_pa % PAGE_SIZE || req->scratch_size < LINUX_SCRATCH_BYTES ||
+	    memmap_type(info, req->scratch_pa, &end) == REGION_RAM) {
+		log_print("boot: the place for the kernel's parameters is not reserved memory: this is a bug of Tenon\n");
 		return -EINVAL;
+	}
 	err = read_header(req, &h);
 	if (err)
 		return err;
