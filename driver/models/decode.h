@@ -80,6 +80,8 @@ struct decode_ops {
 
 /* The instruction under work; private to decode.c. */
 struct decode_insn {
+	const struct decode_ops *ops;
+	void *ctx;
 	u8 byte[16];
 	u8 have;	/* bytes in byte[] */
 	u8 pos;		/* next byte to take; in the end the instruction's length */
@@ -94,7 +96,6 @@ struct decode_insn {
 	u8 mod, reg, rm;	/* reg and rm with their REX bits */
 	u8 seg;		/* enum exit_seg of the memory operand */
 	u8 seg_override;	/* 0 or 1 + enum exit_seg */
-	u8 rip_relative;
 	u8 again;	/* REP: iterations are left, RIP stays */
 	u64 ea;		/* offset of the memory operand within its segment */
 	u64 imm;	/* sign-extended */
