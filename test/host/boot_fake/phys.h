@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* phys.h - stands in for the hypervisor's: physical memory is a test's buffer. */
+#ifndef BOOT_FAKE_PHYS_H
+#define BOOT_FAKE_PHYS_H
+
+#include "types.h"
+
+void *phys_to_virt(u64 pa);
+
+#endif
