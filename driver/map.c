@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: (GPL-2.0 OR BSD-2-Clause)
+/*
+ * map.c - guest memory on demand: the pages that Linux has behind a slot, given
+ * to the guest at its faults and taken back when Linux wants them.
+ *
+ * Owns: the invalidation count and sequence of a VM. Invariant: a page is
+ * mapped only while Linux's own table maps it: it is found first, then mapped
+ * under mmu_lock if no invalidation began or ended meanwhile. No page is
+ * pinned; the reference taken to look at it is dropped after mapping.
+ * Called by: the exit table (faults), Linux (notifiers), memslot.c.
+ * Concurrency: mmu_lock around the check and OP_MAP; see tenon.h.
+ * See: abi/ops.h OP_MAP, OP_UNMAP; Documentation/mm/mmu_notifier.rst.
+ */
+#include <linux/pagemap.h>
+
+#include "tenon.h"
+
+#define GROUP_PAGES 16u		/* brought in together, so that small pages don't cost a fault each */
+#define TAG_WRITE 1ul		/* in a pointer of v->pages: the guest may write */
+
+/* One fault's work: pages[i] is guest frame first + i, NULL where Linux has none at hand. */
+struct window {
+	struct vm *vm;
+	struct slot *slot;
+	u64 gfn;
+	u64 first;
+	u32 count;
+	bool write;
+	struct page **pages;
+};
+
+static struct page *page_of(struct page *tagged)
+{
+	return (struct page *)((unsigned long)tagged & ~TAG_WRITE);
+}
+
+static bool page_writable(struct page *tagged)
+{
+	return (unsigned long)tagged & TAG_WRITE;
+}
+
+static unsigned long window_hva(const struct window *w, u32 i)
+{
+	return slot_hva(w->slot, w->first + i);
+}
+
+/* The part of the slot that shares the fault's aligned 2 MiB. */
+static void window_init(struct window *w, struct vcpu *v, struct slot *slot, u64 gfn, bool write)
+{
+	u64 end = min(slot->gfn + slot->pages, ALIGN_DOWN(gfn, WINDOW_PAGES) + WINDOW_PAGES);
+
+	w->vm = v->vm;
+	w->slot = slot;
+	w->gfn = gfn;
+	w->first = max_t(u64, slot->gfn, ALIGN_DOWN(gfn, WINDOW_PAGES));
+	w->count = end - w->first;
+	w->write = write;
+	w->pages = v->pages;
+}
+
+/* Pages that Linux has mapped already, from i on: how many, without a gap. */
+static u32 window_look(struct window *w, u32 i, u32 count, bool writable)
+{
+	int n = get_user_pages_fast_only(window_hva(w, i), count, writable ? FOLL_WRITE : 0, w->pages + i);
+	int k;
+
+	if (n <= 0)
+		return 0;
+	for (k = 0; writable && k < n; k++)
+		w->pages[i + k] = (struct page *)((unsigned long)w->pages[i + k] | TAG_WRITE);
+	return n;
+}
+
+/* Collect what is present: writable where the slot and Linux allow it. */
+static void window_collect(struct window *w)
+{
+	bool may_write = !(w->slot->flags & KVM_MEM_READONLY);
+	u32 i = 0, gap;
+
+	while (i < w->count) {
+		if (may_write)
+			i += window_look(w, i, w->count - i, true);
+		if (i >= w->count)
+			return;
+		gap = min_t(u32, w->count, ALIGN(w->first + i + 1, GROUP_PAGES) - w->first);
+		/* A neighbour that a write would have to copy first is no gain after a write. */
+		if (!w->write)
+			i += window_look(w, i, gap - i, false);
+		while (i < gap)
+			w->pages[i++] = NULL;
+	}
+}
+
+/* Have Linux bring in the fault's page, and its group if that works. 0 or -errno. */
+static int window_fault_in(struct window *w)
+{
+	unsigned int flags = w->write ? FOLL_WRITE : 0;
+	u32 at = w->gfn - w->first;
+	u32 from = max_t(u64, w->first, ALIGN_DOWN(w->gfn, GROUP_PAGES)) - w->first;
+	u32 count = min(w->count - from, GROUP_PAGES);
+	struct page *page;
+	long n, k;
+
+	if (get_user_pages_fast_only(window_hva(w, at), 1, flags, &page) == 1) {
+		put_page(page);
+		return 0;
+	}
+	n = get_user_pages_unlocked(window_hva(w, from), count, w->pages, flags);
+	for (k = 0; k < n; k++)
+		put_page(w->pages[k]);
+	if (n > (long)(at - from))
+		return 0;
+	n = get_user_pages_unlocked(window_hva(w, at), 1, &page, flags);
+	if (n != 1)
+		return n < 0 ? n : -EFAULT;
+	put_page(page);
+	return 0;
+}
+
+/*
+ * May page i be mapped writable? With a dirty log only if its bit is set: the
+ * fault's own page gets it here. mmu_lock held.
+ */
+static bool window_grant(struct window *w, u32 i)
+{
+	struct slot *slot = w->slot;
+	u64 bit = w->first + i - slot->gfn;
+
+	if (!page_writable(w->pages[i]))
+		return false;
+	if (!slot->dirty)
+		return true;
+	if (w->write && w->first + i == w->gfn)
+		set_bit(bit, slot->dirty);
+	return test_bit(bit, slot->dirty);
+}
+
+/* Describe the window as runs of adjoining frames of equal rights. Returns how many. */
+static u32 window_ranges(struct window *w, struct map_range *range)
+{
+	struct map_range *last = NULL;
+	u32 i, n = 0;
+
+	for (i = 0; i < w->count; i++) {
+		u64 pa, flags;
+
+		if (!w->pages[i]) {
+			last = NULL;
+			continue;
+		}
+		pa = page_to_phys(page_of(w->pages[i]));
+		flags = window_grant(w, i) ? MAP_WRITE : 0;
+		if (last && last->flags == flags && last->pa + last->pages * PAGE_SIZE == pa) {
+			last->pages++;
+			continue;
+		}
+		last = &range[n++];
+		*last = (struct map_range){ (w->first + i) << PAGE_SHIFT, pa, 1, flags };
+	}
+	return n;
+}
+
+static_assert(WINDOW_PAGES * sizeof(struct map_range) <= RING_OP_BYTES);
+
+/* One OP_MAP for the window. mmu_lock held. 0, -ENOMEM (donate, again) or -EFAULT. */
+static int window_map(struct window *w)
+{
+	struct map_range *range = ring_begin();
+	u32 n = window_ranges(w, range);
+	s64 done = n ? ring_submit(OPX_OP_MAP, w->vm->handle, 0, n * sizeof(*range), NULL) : 0;
+
+	ring_end();
+	if (done == n)
+		return 0;
+	return done >= 0 || done == -ENOMEM ? -ENOMEM : -EFAULT;
+}
+
+/* Did Linux change something under this window since `seq`? mmu_lock held. */
+static bool window_stale(struct window *w, unsigned long seq)
+{
+	struct vm *vm = w->vm;
+
+	if (vm->invalidate_seq != seq)
+		return true;
+	return vm->invalidate_count && vm->invalidate_start < window_hva(w, w->count) &&
+	       window_hva(w, 0) < vm->invalidate_end;
+}
+
+/* Map what was collected unless it is stale: then the guest just faults again. */
+static int window_commit(struct window *w, unsigned long seq)
+{
+	int rc;
+
+	do {
+		spin_lock(&w->vm->mmu_lock);
+		rc = window_stale(w, seq) ? 0 : window_map(w);
+		spin_unlock(&w->vm->mmu_lock);
+	} while (rc == -ENOMEM && !vm_donate(w->vm));
+	return rc;
+}
+
+/* Drop the references; what the guest may write counts as written. */
+static void window_release(struct window *w)
+{
+	struct page *head = NULL;
+	u32 i;
+
+	for (i = 0; i < w->count; i++) {
+		struct page *page = page_of(w->pages[i]);
+
+		if (!page)
+			continue;
+		if (page_writable(w->pages[i]) && compound_head(page) != head) {
+			head = compound_head(page);
+			if (!PageDirty(head))
+				set_page_dirty_lock(page);
+		}
+		put_page(page);
+	}
+}
+
+/* A signal ends the wait for a page; KVM_RUN's loop deals with it. */
+static bool fault_interrupted(int rc)
+{
+	return rc == -EINTR || rc == -EAGAIN || rc == -ERESTARTSYS;
+}
+
+int map_fault(struct vcpu *v, struct slot *slot, u64 gfn, bool write)
+{
+	struct vm *vm = v->vm;
+	struct window w;
+	unsigned long seq;
+	int rc;
+
+	window_init(&w, v, slot, gfn, write);
+	seq = READ_ONCE(vm->invalidate_seq);
+	/* The sequence is read before any page is looked up; pairs with invalidate_end. */
+	smp_rmb();
+	rc = window_fault_in(&w);
+	if (rc)
+		return fault_interrupted(rc) ? 0 : rc == -EHWPOISON ? rc : -EFAULT;
+	window_collect(&w);
+	rc = window_commit(&w, seq);
+	window_release(&w);
+	return rc;
+}
+
+void map_remove(struct vm *vm, u64 gfn, u64 pages)
+{
+	while (pages) {
+		struct map_range *range = ring_begin();
+		u64 n = min_t(u64, pages, MAP_MAX_PAGES);
+		s64 rc;
+
+		*range = (struct map_range){ .gpa = gfn << PAGE_SHIFT, .pages = n };
+		rc = ring_submit(OPX_OP_UNMAP, vm->handle, 0, sizeof(*range), NULL);
+		ring_end();
+		WARN_ONCE(rc < 0, "tenon: unmap failed (%lld)\n", rc);
+		gfn += n;
+		pages -= n;
+	}
+}
+
+/* Unmap what slots have in [start, end) of the process. */
+static void unmap_hva(struct vm *vm, unsigned long start, unsigned long end)
+{
+	int idx = srcu_read_lock(&vm->srcu);
+	struct slots *slots = srcu_dereference(vm->slots, &vm->srcu);
+	u32 i;
+
+	for (i = 0; i < slots->count; i++) {
+		struct slot *slot = slots->slot[i];
+		unsigned long first = max(start, slot->hva);
+		unsigned long last = min(end, slot->hva + (slot->pages << PAGE_SHIFT));
+
+		if (first < last)
+			map_remove(vm, slot->gfn + ((first - slot->hva) >> PAGE_SHIFT),
+				   ((last - 1) >> PAGE_SHIFT) - (first >> PAGE_SHIFT) + 1);
+	}
+	srcu_read_unlock(&vm->srcu, idx);
+}
+
+static int notifier_start(struct mmu_notifier *mn, const struct mmu_notifier_range *range)
+{
+	struct vm *vm = container_of(mn, struct vm, notifier);
+
+	spin_lock(&vm->mmu_lock);
+	if (!vm->invalidate_count++) {
+		vm->invalidate_start = range->start;
+		vm->invalidate_end = range->end;
+	} else {
+		vm->invalidate_start = min(vm->invalidate_start, range->start);
+		vm->invalidate_end = max(vm->invalidate_end, range->end);
+	}
+	spin_unlock(&vm->mmu_lock);
+	/* From here on nothing in the range is mapped anew until the end. */
+	unmap_hva(vm, range->start, range->end);
+	return 0;
+}
+
+static void notifier_end(struct mmu_notifier *mn, const struct mmu_notifier_range *range)
+{
+	struct vm *vm = container_of(mn, struct vm, notifier);
+
+	spin_lock(&vm->mmu_lock);
+	WRITE_ONCE(vm->invalidate_seq, vm->invalidate_seq + 1);
+	vm->invalidate_count--;
+	spin_unlock(&vm->mmu_lock);
+}
+
+/* The process's memory ends, before or with the VM. */
+static void notifier_release(struct mmu_notifier *mn, struct mm_struct *mm)
+{
+	unmap_hva(container_of(mn, struct vm, notifier), 0, ULONG_MAX);
+}
+
+const struct mmu_notifier_ops map_notifier_ops = {
+	.invalidate_range_start = notifier_start,
+	.invalidate_range_end = notifier_end,
+	.release = notifier_release,
+};

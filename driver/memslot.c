@@ -1,0 +1,429 @@
+// SPDX-License-Identifier: (GPL-2.0 OR BSD-2-Clause)
+/*
+ * memslot.c - memory slots, the dirty log, and the driver's own access to
+ * guest memory.
+ *
+ * Owns: vm.slots, an array sorted by guest address that is replaced whole.
+ * Invariant: once a change has returned, no CPU uses a mapping of the old slot:
+ * publish, wait for the readers (a fault maps while it reads), then unmap.
+ * Called by: VM ioctls, map.c, the instruction emulation.
+ * Concurrency: vm.slots_lock to change, vm.srcu to read.
+ * See: Documentation/virt/kvm/api.rst 4.8, 4.35, 4.117.
+ */
+#include <linux/slab.h>
+
+#include "tenon.h"
+
+#define SLOT_IDS 32764u			/* as KVM on x86 advertises; ids are 16 bits wide */
+#define SLOT_MAX_PAGES ((1ull << 31) - 1)
+#define SLOT_FLAGS (KVM_MEM_LOG_DIRTY_PAGES | KVM_MEM_READONLY)
+
+/* ---- reading ---- */
+
+struct slot *slot_find(struct vm *vm, u64 gfn)
+{
+	struct slots *slots = srcu_dereference(vm->slots, &vm->srcu);
+	u32 low = 0, high = slots->count;
+
+	/* The last slot that begins at or below gfn. */
+	while (low < high) {
+		u32 mid = (low + high) / 2;
+
+		if (slots->slot[mid]->gfn <= gfn)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	if (!low || gfn - slots->slot[low - 1]->gfn >= slots->slot[low - 1]->pages)
+		return NULL;
+	return slots->slot[low - 1];
+}
+
+void slot_mark_dirty(struct slot *slot, u64 gfn)
+{
+	if (slot->dirty)
+		set_bit(gfn - slot->gfn, slot->dirty);
+}
+
+static void __user *guest_address(struct slot *slot, u64 gpa)
+{
+	return (void __user *)(slot_hva(slot, gpa >> PAGE_SHIFT) + offset_in_page(gpa));
+}
+
+int guest_read(struct vm *vm, u64 gpa, void *buf, unsigned int len)
+{
+	struct slot *slot = slot_find(vm, gpa >> PAGE_SHIFT);
+
+	if (!slot || copy_from_user(buf, guest_address(slot, gpa), len))
+		return -EFAULT;
+	return 0;
+}
+
+int guest_write(struct vm *vm, u64 gpa, const void *buf, unsigned int len)
+{
+	struct slot *slot = slot_find(vm, gpa >> PAGE_SHIFT);
+
+	if (!slot || slot->flags & KVM_MEM_READONLY || copy_to_user(guest_address(slot, gpa), buf, len))
+		return -EFAULT;
+	slot_mark_dirty(slot, gpa >> PAGE_SHIFT);
+	return 0;
+}
+
+/* ---- changing ---- */
+
+static struct slots *slots_current(struct vm *vm)
+{
+	return rcu_dereference_protected(vm->slots, lockdep_is_held(&vm->slots_lock));
+}
+
+static struct slots *slots_alloc(u32 count)
+{
+	struct slots *slots = kvmalloc(struct_size(slots, slot, count), GFP_KERNEL_ACCOUNT);
+
+	if (slots)
+		slots->count = count;
+	return slots;
+}
+
+int slots_init(struct vm *vm)
+{
+	struct slots *slots = slots_alloc(0);
+
+	RCU_INIT_POINTER(vm->slots, slots);
+	return slots ? 0 : -ENOMEM;
+}
+
+static void slot_free(struct slot *slot)
+{
+	if (!slot)
+		return;
+	kvfree(slot->dirty);
+	kfree(slot);
+}
+
+void slots_free(struct vm *vm)
+{
+	struct slots *slots = rcu_dereference_protected(vm->slots, true);
+	u32 i;
+
+	for (i = 0; i < slots->count; i++)
+		slot_free(slots->slot[i]);
+	kvfree(slots);
+}
+
+/*
+ * Publish the set without `old` and with `new` (either may be NULL), and wait
+ * until no reader uses the former set. 0, or -ENOMEM with nothing changed.
+ */
+static int slots_publish(struct vm *vm, struct slot *old, struct slot *new)
+{
+	struct slots *from = slots_current(vm), *to;
+	u32 i, n = 0;
+
+	to = slots_alloc(from->count + !!new - !!old);
+	if (!to)
+		return -ENOMEM;
+	for (i = 0; i < from->count; i++) {
+		struct slot *slot = from->slot[i];
+
+		if (slot == old)
+			continue;
+		if (new && slot->gfn > new->gfn) {
+			to->slot[n++] = new;
+			new = NULL;
+		}
+		to->slot[n++] = slot;
+	}
+	if (new)
+		to->slot[n++] = new;
+	rcu_assign_pointer(vm->slots, to);
+	synchronize_srcu_expedited(&vm->srcu);
+	kvfree(from);
+	return 0;
+}
+
+static struct slot *slot_by_id(struct slots *slots, u32 id)
+{
+	u32 i;
+
+	for (i = 0; i < slots->count; i++) {
+		if (slots->slot[i]->id == id)
+			return slots->slot[i];
+	}
+	return NULL;
+}
+
+static bool slot_overlaps(struct slots *slots, const struct slot *old, u64 gfn, u64 pages)
+{
+	u32 i;
+
+	for (i = 0; i < slots->count; i++) {
+		const struct slot *slot = slots->slot[i];
+
+		if (slot != old && slot->gfn < gfn + pages && gfn < slot->gfn + slot->pages)
+			return true;
+	}
+	return false;
+}
+
+static unsigned long dirty_bytes(const struct slot *slot)
+{
+	return ALIGN(slot->pages, BITS_PER_LONG) / 8;
+}
+
+/* The dirty bitmap that `new` needs: the old slot's, a fresh one, or none. */
+static int slot_log(struct vm *vm, struct slot *new, struct slot *old)
+{
+	if (!(new->flags & KVM_MEM_LOG_DIRTY_PAGES))
+		return 0;
+	if (old && old->dirty) {
+		new->dirty = old->dirty;
+		return 0;
+	}
+	new->dirty = kvzalloc(dirty_bytes(new), GFP_KERNEL_ACCOUNT);
+	if (!new->dirty)
+		return -ENOMEM;
+	if (vm->dirty_manual & KVM_DIRTY_LOG_INITIALLY_SET)
+		bitmap_set(new->dirty, 0, new->pages);
+	return 0;
+}
+
+static int slot_delete(struct vm *vm, struct slot *old)
+{
+	int rc = slots_publish(vm, old, NULL);
+
+	if (rc)
+		return rc;
+	map_remove(vm, old->gfn, old->pages);
+	slot_free(old);
+	return 0;
+}
+
+/* Put `new` in the place of old: moved, or with other flags. */
+static int slot_replace(struct vm *vm, struct slot *new, struct slot *old)
+{
+	bool moved = new->gfn != old->gfn;
+	/* Writable mappings must go before a log can be true. */
+	bool protect = new->dirty && !old->dirty;
+	int rc;
+
+	/* A moved slot is nowhere for a moment, as in KVM; never in two places. */
+	rc = slots_publish(vm, old, moved ? NULL : new);
+	if (rc)
+		return rc;
+	if (moved || protect)
+		map_remove(vm, old->gfn, old->pages);
+	rc = moved ? slots_publish(vm, NULL, new) : 0;
+	if (rc) {
+		/* Out of memory half way: the slot is gone, which is safe. */
+		slot_free(old);
+		return rc;
+	}
+	if (old->dirty == new->dirty)
+		old->dirty = NULL;
+	slot_free(old);
+	return 0;
+}
+
+static int slot_change(struct vm *vm, const struct slot *want, struct slot *old)
+{
+	struct slot *new = kmemdup(want, sizeof(*want), GFP_KERNEL_ACCOUNT);
+	bool borrowed;
+	int rc;
+
+	if (!new)
+		return -ENOMEM;
+	rc = slot_log(vm, new, old);
+	borrowed = old && old->dirty && new->dirty == old->dirty;
+	if (!rc)
+		rc = old ? slot_replace(vm, new, old) : slots_publish(vm, NULL, new);
+	if (rc) {
+		if (borrowed)
+			new->dirty = NULL;
+		slot_free(new);
+	}
+	return rc;
+}
+
+/* KVM's checks of one request by itself. */
+static int slot_check(const struct kvm_userspace_memory_region *r)
+{
+	if (r->flags & ~SLOT_FLAGS)
+		return -EINVAL;
+	if ((r->memory_size | r->guest_phys_addr | r->userspace_addr) & ~PAGE_MASK)
+		return -EINVAL;
+	if (!access_ok((void __user *)(unsigned long)r->userspace_addr, r->memory_size))
+		return -EINVAL;
+	/* The upper half names an address space; there is one. */
+	if (r->slot >= SLOT_IDS)
+		return -EINVAL;
+	if (r->guest_phys_addr + r->memory_size < r->guest_phys_addr)
+		return -EINVAL;
+	return (r->memory_size >> PAGE_SHIFT) > SLOT_MAX_PAGES ? -EINVAL : 0;
+}
+
+/* The request against what there is. */
+static int slot_apply(struct vm *vm, const struct kvm_userspace_memory_region *r)
+{
+	struct slots *slots = slots_current(vm);
+	struct slot *old = slot_by_id(slots, r->slot);
+	struct slot want = {
+		.gfn = r->guest_phys_addr >> PAGE_SHIFT,
+		.pages = r->memory_size >> PAGE_SHIFT,
+		.hva = r->userspace_addr,
+		.id = r->slot,
+		.flags = r->flags,
+	};
+
+	if (!want.pages)
+		return old ? slot_delete(vm, old) : -EINVAL;
+	if (old) {
+		if (want.hva != old->hva || want.pages != old->pages ||
+		    ((want.flags ^ old->flags) & KVM_MEM_READONLY))
+			return -EINVAL;
+		if (want.gfn == old->gfn && want.flags == old->flags)
+			return 0;
+	}
+	if ((!old || want.gfn != old->gfn) && slot_overlaps(slots, old, want.gfn, want.pages))
+		return -EEXIST;
+	if (want.gfn + want.pages - 1 > arch_max_gfn())
+		return -EINVAL;
+	return slot_change(vm, &want, old);
+}
+
+long slots_set(void *object, unsigned long arg)
+{
+	struct kvm_userspace_memory_region region;
+	struct vm *vm = object;
+	int rc;
+
+	if (copy_from_user(&region, (void __user *)arg, sizeof(region)))
+		return -EFAULT;
+	rc = slot_check(&region);
+	if (rc)
+		return rc;
+	mutex_lock(&vm->slots_lock);
+	rc = slot_apply(vm, &region);
+	mutex_unlock(&vm->slots_lock);
+	return rc;
+}
+
+/* ---- dirty log ---- */
+
+/* The logged slot that a request names. slots_lock held. */
+static struct slot *dirty_slot(struct vm *vm, u32 id)
+{
+	struct slot *slot;
+
+	if (id >= SLOT_IDS)
+		return ERR_PTR(-EINVAL);
+	slot = slot_by_id(slots_current(vm), id);
+	return slot && slot->dirty ? slot : ERR_PTR(-ENOENT);
+}
+
+/* Unmap the pages of one word's bits, run by run: the next write faults again. */
+static void dirty_protect(struct vm *vm, const struct slot *slot, u64 base, unsigned long bits)
+{
+	while (bits) {
+		unsigned int first = __ffs(bits);
+		unsigned long above = bits >> first;
+		unsigned int run = ~above ? __ffs(~above) : BITS_PER_LONG;
+
+		map_remove(vm, slot->gfn + base + first, run);
+		if (first + run >= BITS_PER_LONG)
+			return;
+		bits &= ~0ul << (first + run);
+	}
+}
+
+/*
+ * Take the wanted bits of one word and protect their pages in one step against
+ * map_fault(), which sets a bit and maps under the same lock.
+ */
+static unsigned long dirty_take(struct vm *vm, struct slot *slot, unsigned long word,
+				unsigned long wanted)
+{
+	unsigned long bits = READ_ONCE(slot->dirty[word]) & wanted;
+
+	if (!bits)
+		return 0;
+	spin_lock(&vm->mmu_lock);
+	bits = READ_ONCE(slot->dirty[word]) & wanted;
+	atomic_long_andnot(bits, (atomic_long_t *)&slot->dirty[word]);
+	dirty_protect(vm, slot, word * BITS_PER_LONG, bits);
+	spin_unlock(&vm->mmu_lock);
+	cond_resched();
+	return bits;
+}
+
+static int dirty_get(struct vm *vm, const struct kvm_dirty_log *log)
+{
+	struct slot *slot = dirty_slot(vm, log->slot);
+	unsigned long words, i;
+	unsigned long *copy;
+	int rc = 0;
+
+	if (IS_ERR(slot))
+		return PTR_ERR(slot);
+	words = dirty_bytes(slot) / sizeof(long);
+	copy = kvmalloc_array(words, sizeof(long), GFP_KERNEL_ACCOUNT);
+	if (!copy)
+		return -ENOMEM;
+	for (i = 0; i < words; i++)
+		copy[i] = vm->dirty_manual ? READ_ONCE(slot->dirty[i]) : dirty_take(vm, slot, i, ~0ul);
+	if (copy_to_user(log->dirty_bitmap, copy, words * sizeof(long)))
+		rc = -EFAULT;
+	kvfree(copy);
+	return rc;
+}
+
+long slots_get_dirty_log(void *object, unsigned long arg)
+{
+	struct kvm_dirty_log log;
+	struct vm *vm = object;
+	int rc;
+
+	if (copy_from_user(&log, (void __user *)arg, sizeof(log)))
+		return -EFAULT;
+	mutex_lock(&vm->slots_lock);
+	rc = dirty_get(vm, &log);
+	mutex_unlock(&vm->slots_lock);
+	return rc;
+}
+
+static int dirty_clear(struct vm *vm, const struct kvm_clear_dirty_log *log)
+{
+	const unsigned long __user *user = log->dirty_bitmap;
+	struct slot *slot = dirty_slot(vm, log->slot);
+	unsigned long wanted;
+	u64 page;
+
+	if (log->first_page % BITS_PER_LONG)
+		return -EINVAL;
+	if (IS_ERR(slot))
+		return PTR_ERR(slot);
+	if (log->first_page > slot->pages || log->num_pages > slot->pages - log->first_page)
+		return -EINVAL;
+	if (log->num_pages % BITS_PER_LONG && log->first_page + log->num_pages != slot->pages)
+		return -EINVAL;
+	for (page = 0; page < log->num_pages; page += BITS_PER_LONG) {
+		if (get_user(wanted, user++))
+			return -EFAULT;
+		dirty_take(vm, slot, (log->first_page + page) / BITS_PER_LONG, wanted);
+	}
+	return 0;
+}
+
+long slots_clear_dirty_log(void *object, unsigned long arg)
+{
+	struct kvm_clear_dirty_log log;
+	struct vm *vm = object;
+	int rc;
+
+	if (copy_from_user(&log, (void __user *)arg, sizeof(log)))
+		return -EFAULT;
+	mutex_lock(&vm->slots_lock);
+	rc = dirty_clear(vm, &log);
+	mutex_unlock(&vm->slots_lock);
+	return rc;
+}

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: (GPL-2.0 OR BSD-2-Clause)
+/*
+ * ring.c - one ring per CPU, and the doorbell.
+ *
+ * Owns: the rings, the table of operations, the count of entries by operation.
+ * Invariant: a CPU that runs tasks has a registered ring, and outside
+ * ring_begin()..ring_end() its submit equals its complete.
+ * Called by: every file that needs the hypervisor; nothing else calls it.
+ * Concurrency: a ring is its CPU's; preemption (for KVM_RUN, interrupts) off.
+ * See: abi/ring.h.
+ */
+#include <linux/cpuhotplug.h>
+#include <linux/gfp.h>
+#include <linux/percpu.h>
+
+#include "tenon.h"
+
+#define OP_ROW(kind_, number_, name_, in_, out_) \
+	[OPX_##name_] = { .number = number_, .kind = OP_KIND_##kind_, .in = in_, .out = out_, .name = #name_ },
+
+const struct op_row op_rows[OPX_COUNT] = { ABI_OPS(OP_ROW) };
+
+/* The list's numbers are <linux/kvm.h>'s and Tenon's own, and all payloads fit. */
+#define OP_CHECK(kind, number, name, in, out) \
+	static_assert((number) == (name)); \
+	static_assert((in) <= RING_OP_BYTES && (out) <= RING_OP_BYTES);
+ABI_OPS(OP_CHECK)
+
+static_assert(sizeof(struct ring) == RING_BYTES);
+
+static DEFINE_PER_CPU(struct ring *, cpu_ring);
+static DEFINE_PER_CPU(u64[OPX_COUNT], cpu_count);
+static enum cpuhp_state ring_hotplug;
+
+/* Fill the free entry and ring; the caller set the payload. */
+static __always_inline s64 ring_serve(struct ring *ring, enum op_index op, u32 handle, u64 arg,
+				      u32 length)
+{
+	u32 n = ring->submit;
+	struct ring_entry *e = &ring->entry[n % RING_ENTRIES];
+	s64 rc;
+
+	e->op = op_rows[op].number;
+	e->handle = handle;
+	e->offset = 0;
+	e->length = length;
+	e->arg = arg;
+	WRITE_ONCE(ring->submit, n + 1);
+	__this_cpu_inc(cpu_count[op]);
+	rc = arch_hypercall(HC_DOORBELL, 0);
+	if (unlikely(rc)) {
+		WRITE_ONCE(ring->submit, n);
+		return rc;
+	}
+	return e->result;
+}
+
+void *ring_begin(void)
+{
+	preempt_disable();
+	return __this_cpu_read(cpu_ring)->payload;
+}
+
+s64 ring_submit(enum op_index op, u32 handle, u64 arg, u32 length, u32 *out_length)
+{
+	struct ring *ring = __this_cpu_read(cpu_ring);
+	u32 n = ring->submit;
+	s64 rc = ring_serve(ring, op, handle, arg, length);
+
+	if (out_length)
+		*out_length = min_t(u32, ring->entry[n % RING_ENTRIES].length, RING_OP_BYTES);
+	return rc;
+}
+
+void ring_end(void)
+{
+	preempt_enable();
+}
+
+s64 ring_call(enum op_index op, u32 handle, u64 arg, const void *in, u32 in_length, void *out)
+{
+	void *payload = ring_begin();
+	u32 length;
+	s64 rc;
+
+	if (in_length)
+		memcpy(payload, in, in_length);
+	rc = ring_submit(op, handle, arg, in_length, &length);
+	if (rc >= 0 && out)
+		memcpy(out, payload, min_t(u32, length, op_rows[op].out));
+	ring_end();
+	return rc;
+}
+
+s64 ring_run(u32 handle)
+{
+	return ring_serve(__this_cpu_read(cpu_ring), OPX_KVM_RUN, handle, 0, 0);
+}
+
+u64 ring_count(enum op_index op)
+{
+	u64 sum = 0;
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		sum += per_cpu(cpu_count, cpu)[op];
+	return sum;
+}
+
+/* Hotplug callbacks, on the CPU itself, before and after it runs tasks. */
+static int ring_online(unsigned int cpu)
+{
+	struct page *page = alloc_pages(GFP_KERNEL | __GFP_ZERO, get_order(RING_BYTES));
+	s64 rc;
+
+	if (!page)
+		return -ENOMEM;
+	rc = arch_hypercall(HC_RING_REGISTER, page_to_phys(page));
+	if (rc) {
+		pr_err("CPU %u: the hypervisor refuses the ring (%lld)\n", cpu, rc);
+		__free_pages(page, get_order(RING_BYTES));
+		return rc;
+	}
+	__this_cpu_write(cpu_ring, page_address(page));
+	return 0;
+}
+
+static int ring_offline(unsigned int cpu)
+{
+	struct ring *ring = __this_cpu_read(cpu_ring);
+
+	if (!ring)
+		return 0;
+	__this_cpu_write(cpu_ring, NULL);
+	/* Memory that the hypervisor would still write must never be reused. */
+	if (!WARN_ON(arch_hypercall(HC_RING_REGISTER, 0)))
+		free_pages((unsigned long)ring, get_order(RING_BYTES));
+	return 0;
+}
+
+/* Ring for every CPU, now and when more come online. 0 or -errno. */
+int ring_init(void)
+{
+	int rc = cpuhp_setup_state(CPUHP_AP_ONLINE_DYN, "tenon:online", ring_online, ring_offline);
+
+	if (rc < 0)
+		return rc;
+	ring_hotplug = rc;
+	return 0;
+}
+
+void ring_exit(void)
+{
+	cpuhp_remove_state(ring_hotplug);
+}

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: (GPL-2.0 OR BSD-2-Clause)
+/*
+ * run.c - KVM_RUN: the loop between the guest and its VMM.
+ *
+ * Owns: the order of KVM_RUN's steps, which VMMs rely on: the checks, then the
+ * completion of the last exit, then immediate_exit, then entries.
+ * Invariant: an entry follows a look at signals and rescheduling with
+ * interrupts off all the while, so that no kick is lost.
+ * Called by: vcpu.c. Calls: the ring, and the architecture's exit table.
+ * Concurrency: v->lock; may sleep between entries.
+ * See: abi/x86_64/exit.h, docs/flow.md.
+ */
+#include <linux/sched/signal.h>
+
+#include "tenon.h"
+
+/* As KVM does: the mask counts while a signal is looked for, and no longer. */
+static void run_mask_signals(struct vcpu *v)
+{
+	if (v->sigset_active)
+		sigprocmask(SIG_SETMASK, &v->sigset, &current->real_blocked);
+}
+
+static void run_unmask_signals(struct vcpu *v)
+{
+	if (!v->sigset_active)
+		return;
+	sigprocmask(SIG_SETMASK, &current->real_blocked, NULL);
+	sigemptyset(&current->real_blocked);
+}
+
+/* What keeps the guest from being entered: 1 when it is done with, -EINTR for a signal. */
+static int run_work(struct vcpu *v)
+{
+	if (signal_pending(current)) {
+		v->run->exit_reason = KVM_EXIT_INTR;
+		return -EINTR;
+	}
+	cond_resched();
+	return 1;
+}
+
+/*
+ * One entry. A physical interrupt that ends the guest is taken where
+ * interrupts are opened; PF_VCPU covers that, so the tick counts guest time.
+ */
+static int run_enter(struct vcpu *v)
+{
+	s64 rc;
+
+	local_irq_disable();
+	if (unlikely(need_resched() || signal_pending(current))) {
+		local_irq_enable();
+		return run_work(v);
+	}
+	v->cpu = smp_processor_id();
+	arch_run_enter(v);
+	current->flags |= PF_VCPU;
+	rc = ring_run(v->handle);
+	local_irq_enable();
+	current->flags &= ~PF_VCPU;
+	if (unlikely(rc < 0))
+		return rc;
+	v->entered = true;
+	return arch_run_exit(v);
+}
+
+static int run_loop(struct vcpu *v)
+{
+	int rc;
+
+	do {
+		rc = run_enter(v);
+		if (rc > 0)
+			rc = arch_run_again(v);
+	} while (rc > 0);
+	return rc;
+}
+
+/* Everything before the first entry: 1 to go on. */
+static int run_begin(struct vcpu *v)
+{
+	int (*complete)(struct vcpu *v) = v->complete;
+	struct kvm_run *run = v->run;
+	bool immediate = READ_ONCE(run->immediate_exit);
+	int rc;
+
+	if (run->kvm_valid_regs || run->kvm_dirty_regs)
+		return -EINVAL;
+	rc = arch_run_begin(v);
+	if (rc)
+		return rc;
+	if (complete) {
+		v->complete = NULL;
+		rc = complete(v);
+		if (rc <= 0)
+			return rc;
+	}
+	return immediate ? -EINTR : 1;
+}
+
+long run_vcpu(struct vcpu *v)
+{
+	int rc;
+
+	run_mask_signals(v);
+	v->run->flags = 0;
+	v->entered = false;
+	rc = run_begin(v);
+	if (rc > 0)
+		rc = run_loop(v);
+	arch_run_end(v);
+	run_unmask_signals(v);
+	return rc;
+}

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: (GPL-2.0 OR BSD-2-Clause) */
+/*
+ * tenon.h - the driver's objects and what its files offer each other.
+ *
+ * Locks, outermost first: vcpu.lock (one ioctl at a time on a vCPU),
+ * vm.slots_lock (changes of slots and I/O tables), vm.lock (vCPU creation,
+ * donations), vm.mmu_lock (spin; a mapping is made and an invalidation begins
+ * and ends under it). Readers of slots hold vm.srcu, readers of I/O tables RCU.
+ * The ring needs no lock: it is this CPU's, used with preemption off.
+ */
+#ifndef DRIVER_TENON_H
+#define DRIVER_TENON_H
+
+/* Evaluated where a message is printed, so it may come after Linux's headers. */
+#undef pr_fmt
+#define pr_fmt(fmt) "tenon: " fmt
+
+#include <linux/io.h>
+#include <linux/kvm.h>
+#include <linux/list.h>
+#include <linux/mm.h>
+#include <linux/mmu_notifier.h>
+#include <linux/mutex.h>
+#include <linux/refcount.h>
+#include <linux/sched.h>
+#include <linux/spinlock.h>
+#include <linux/srcu.h>
+#include <linux/uaccess.h>
+
+#include "compat.h"
+#include "hypercall.h"
+#include "ops.h"
+#include "ring.h"
+
+struct dentry;
+struct vcpu;
+struct vm;
+
+/* ---- ring.c: calls of the hypervisor ---- */
+
+enum op_kind { OP_KIND_SYSTEM, OP_KIND_VM, OP_KIND_VCPU };
+
+/* One index per row of ABI_OPS, in its order: OPX_KVM_RUN, OPX_OP_MAP ... */
+enum op_index {
+#define ABI_OP_INDEX(kind, number, name, in, out) OPX_##name,
+	ABI_OPS(ABI_OP_INDEX)
+#undef ABI_OP_INDEX
+	OPX_COUNT
+};
+
+struct op_row {
+	u32 number;
+	u8 kind;
+	u16 in;
+	u16 out;
+	const char *name;
+};
+
+extern const struct op_row op_rows[OPX_COUNT];
+
+int ring_init(void);
+void ring_exit(void);
+
+/*
+ * Begin an operation: preemption off, returns the payload area (RING_OP_BYTES
+ * of it usable). ring_submit() performs it, at most once; its payload stays
+ * readable until ring_end(). Nothing between begin and end may call the ring.
+ */
+void *ring_begin(void);
+s64 ring_submit(enum op_index op, u32 handle, u64 arg, u32 length, u32 *out_length);
+void ring_end(void);
+
+/*
+ * One whole operation with kernel buffers. At most row.out bytes are copied to
+ * `out`. Returns the hypervisor's result: 0 or more, or -errno.
+ */
+s64 ring_call(enum op_index op, u32 handle, u64 arg, const void *in, u32 in_length, void *out);
+
+/* KVM_RUN. Interrupts off; returns after the guest's next exit. */
+s64 ring_run(u32 handle);
+
+/* Ring entries of one operation, summed over all CPUs. */
+u64 ring_count(enum op_index op);
+
+/* ---- ioctl tables ---- */
+
+struct ioctl_row {
+	u32 number;
+	long (*call)(void *object, unsigned long arg);	/* NULL: the row answers `fixed` */
+	long fixed;
+	u32 copy;	/* with `fixed`: bytes that must be readable first, else -EFAULT */
+};
+
+/* The row for `number` in a table that a zero row ends, or NULL. */
+const struct ioctl_row *ioctl_find(const struct ioctl_row *rows, u32 number);
+long ioctl_answer(const struct ioctl_row *row, void *object, unsigned long arg);
+
+/* ---- memslot.c ---- */
+
+/* What KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 can be enabled with. */
+#define DIRTY_MANUAL_CAPS (KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE | KVM_DIRTY_LOG_INITIALLY_SET)
+
+struct slot {
+	u64 gfn;
+	u64 pages;
+	unsigned long hva;
+	u32 id;
+	u32 flags;		/* KVM_MEM_* */
+	unsigned long *dirty;	/* one bit per page while KVM_MEM_LOG_DIRTY_PAGES */
+};
+
+/* Sorted by gfn, never changed once published. */
+struct slots {
+	u32 count;
+	struct slot *slot[];
+};
+
+static inline unsigned long slot_hva(const struct slot *slot, u64 gfn)
+{
+	return slot->hva + ((gfn - slot->gfn) << PAGE_SHIFT);
+}
+
+/* The slot that holds gfn, or NULL. vm.srcu held. */
+struct slot *slot_find(struct vm *vm, u64 gfn);
+/* Empty set of slots for a new VM; -ENOMEM. */
+int slots_init(struct vm *vm);
+void slots_free(struct vm *vm);
+/* KVM_SET_USER_MEMORY_REGION and the dirty log: KVM's checks and errnos. */
+long slots_set(void *object, unsigned long arg);
+long slots_get_dirty_log(void *object, unsigned long arg);
+long slots_clear_dirty_log(void *object, unsigned long arg);
+/* Guest memory by physical address, within one page; 0, or -EFAULT. vm.srcu held, in the VMM's mm. */
+int guest_read(struct vm *vm, u64 gpa, void *buf, unsigned int len);
+int guest_write(struct vm *vm, u64 gpa, const void *buf, unsigned int len);
+/* Note a write to gfn that the driver made itself. */
+void slot_mark_dirty(struct slot *slot, u64 gfn);
+
+/* ---- map.c ---- */
+
+#define WINDOW_PAGES 512u	/* a fault maps within its aligned 2 MiB */
+
+extern const struct mmu_notifier_ops map_notifier_ops;
+
+/*
+ * Give the guest the page of a fault and its neighbours. vm.srcu held, in the
+ * VMM's mm, may sleep. 0: enter the guest again; -errno ends KVM_RUN.
+ */
+int map_fault(struct vcpu *v, struct slot *slot, u64 gfn, bool write);
+/* Take guest pages away; when it returns no CPU uses them. Any context but hard interrupts. */
+void map_remove(struct vm *vm, u64 gfn, u64 pages);
+
+/* ---- eventfd.c ---- */
+
+/* virtio-ccw is s390's: its bus takes rows, as KVM's does, and has no writer. */
+enum io_bus { IO_MMIO, IO_PIO, IO_CCW, IO_BUSES };
+
+struct io_table;
+
+/* True when an ioeventfd or a coalescing zone took the write. */
+bool io_write(struct vm *vm, enum io_bus bus, u64 addr, u32 len, const void *data);
+long io_set_eventfd(void *object, unsigned long arg);
+long io_add_zone(void *object, unsigned long arg);
+long io_remove_zones(void *object, unsigned long arg);
+void io_free(struct vm *vm);
+
+/* ---- vm.c ---- */
+
+struct vm {
+	u32 handle;
+	refcount_t users;	/* the VM's descriptor and each vCPU's */
+	struct mm_struct *mm;
+	struct mutex lock;
+	struct mutex slots_lock;
+	spinlock_t mmu_lock;
+	struct srcu_struct srcu;
+	struct slots __rcu *slots;
+	struct mmu_notifier notifier;
+	/* Under mmu_lock, as in KVM: a mapping found outside it holds if none of this moved. */
+	unsigned long invalidate_seq;
+	unsigned long invalidate_count;
+	unsigned long invalidate_start, invalidate_end;
+	struct io_table __rcu *io[IO_BUSES];
+	spinlock_t coalesced_lock;
+	struct kvm_coalesced_mmio_ring *coalesced;
+	struct list_head blocks;	/* donated 2 MiB blocks, by page->lru */
+	u32 vcpu_count;
+	struct vcpu *vcpu[ABI_MAX_VCPUS];
+	u32 dirty_manual;		/* KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 as enabled */
+	struct dentry *stats;
+	struct {
+		s64 clock_offset;
+		u64 identity_map;
+		u32 tsc_khz;
+	} arch;
+};
+
+/* KVM_CREATE_VM: a descriptor, or -errno. */
+long vm_create(unsigned long type);
+void vm_get(struct vm *vm);
+/* Drop a reference; the last one ends the VM and gives everything back. */
+void vm_put(struct vm *vm);
+/* Give the hypervisor 2 MiB more for this VM; -ENOMEM. May sleep. */
+int vm_donate(struct vm *vm);
+/* ring_call() that donates and repeats while the hypervisor answers -ENOMEM. */
+s64 vm_call(struct vm *vm, enum op_index op, u32 handle, u64 arg, const void *in, u32 in_length,
+	    void *out);
+
+/* ---- vcpu.c ---- */
+
+struct exit_page;
+struct emulation;
+
+struct vcpu {
+	struct vm *vm;
+	u32 handle;
+	u32 id;
+	struct kvm_run *run;	/* shared with the VMM: read each field once */
+	void *pio;		/* page 1 of the mapping */
+	struct exit_page *exit;
+	int (*complete)(struct vcpu *v);	/* finishes the last exit at the next KVM_RUN */
+	struct page **pages;	/* map.c's window, low pointer bit = writable */
+	struct mutex lock;
+	u32 cpu;		/* of the last entry */
+	bool entered;		/* the guest ran in this KVM_RUN */
+	bool sigset_active;
+	sigset_t sigset;
+	struct {
+		/* What KVM_RUN reports when the guest did not run; kept by ioctls. */
+		u64 apic_base, cr8;
+		u8 if_flag, ready;
+		/* A port access that the VMM finishes. */
+		u64 io_linear, rip, cs_base, rax;
+		u32 io_size;
+		bool io_in;
+		u32 maxphyaddr;
+		struct emulation *emulation;
+	} arch;
+};
+
+/* KVM_CREATE_VCPU: a descriptor, or -errno. */
+long vcpu_create(void *object, unsigned long id);
+void vcpu_free(struct vcpu *v);
+
+/* ---- run.c ---- */
+
+/* KVM_RUN. v->lock held, in the VMM's mm. */
+long run_vcpu(struct vcpu *v);
+
+/* ---- stats.c ---- */
+
+void stats_init(void);
+void stats_exit(void);
+void stats_add_vm(struct vm *vm);
+void stats_remove_vm(struct vm *vm);
+
+/* ---- main.c ---- */
+
+/* KVM_CHECK_EXTENSION, on /dev/kvm and on a VM alike. */
+long caps_check(void *object, unsigned long cap);
+
+#include "arch.h"
+
+#endif

@@ -1,0 +1,537 @@
+// SPDX-License-Identifier: (GPL-2.0 OR BSD-2-Clause)
+/*
+ * emulate.c - the decoder's surroundings: its state per vCPU, its view of guest
+ * memory and ports, and the MMIO exits that it causes.
+ *
+ * Owns: struct emulation. Invariant: the VMM sees a write only after the
+ * instruction's registers are committed, and a read before anything is; a read
+ * that it answered is kept until the instruction, run again, has taken it.
+ * Called by: exits.c. Calls: models/decode.c, models/walk.c.
+ * Concurrency: v->lock; vm.srcu while the decoder runs; may sleep.
+ * See: models/decode.h; Documentation/virt/kvm/api.rst, KVM_EXIT_MMIO.
+ */
+#include <linux/slab.h>
+
+#include "tenon.h"
+#include "models/decode.h"
+#include "models/walk.h"
+
+#define MMIO_BYTES 8u		/* the most that one KVM_EXIT_MMIO carries */
+#define ANSWERS_MAX 8u		/* reads of one instruction: two operands, each may cross a page */
+#define WRITES_MAX 4u
+#define VECTOR_UD 6u
+
+struct mmio_answer {
+	u64 gpa;
+	u32 len;
+	u8 data[MMIO_BYTES];
+};
+
+/* A write that the VMM gets piece by piece; longer ones lie in the decoder's buffer. */
+struct mmio_write {
+	u64 gpa;
+	u32 len;
+	const u8 *data;
+	u8 own[MMIO_BYTES];
+};
+
+struct emulation {
+	struct decode_state d;
+	struct walk walk;
+	bool gpa_known;		/* out.gpa is where the instruction's one operand lies */
+	u32 answers, taken;
+	struct mmio_answer answer[ANSWERS_MAX];
+	u32 writes, written;
+	struct mmio_write write[WRITES_MAX];
+	bool io_answered;	/* INS: the port page holds the VMM's data */
+	bool io_out;		/* OUTS: the VMM is to be told after the commit */
+};
+
+static int emulate(struct vcpu *v);
+
+/* ---- guest memory for the page walk ---- */
+
+static int walk_read(void *ctx, u64 gpa, void *buf, unsigned int len)
+{
+	struct vcpu *v = ctx;
+	struct slot *slot = slot_find(v->vm, gpa >> PAGE_SHIFT);
+	unsigned long hva;
+
+	if (!slot)
+		return -EFAULT;
+	hva = slot_hva(slot, gpa >> PAGE_SHIFT) + offset_in_page(gpa);
+	if (len == 8)
+		return get_user(*(u64 *)buf, (u64 __user *)hva);
+	return get_user(*(u32 *)buf, (u32 __user *)hva);
+}
+
+/* 0 replaced, 1 it is another value, -EFAULT. The macro defines its label itself. */
+static int cmpxchg_user64(u64 __user *entry, u64 old, u64 new)
+{
+	return __try_cmpxchg_user(entry, &old, new, fault);
+}
+
+static int cmpxchg_user32(u32 __user *entry, u32 old, u32 new)
+{
+	return __try_cmpxchg_user(entry, &old, new, fault);
+}
+
+static int walk_cmpxchg(void *ctx, u64 gpa, u64 old, u64 new, unsigned int len)
+{
+	struct vcpu *v = ctx;
+	struct slot *slot = slot_find(v->vm, gpa >> PAGE_SHIFT);
+	unsigned long hva;
+	int rc;
+
+	if (!slot || slot->flags & KVM_MEM_READONLY)
+		return -EFAULT;
+	hva = slot_hva(slot, gpa >> PAGE_SHIFT) + offset_in_page(gpa);
+	if (len == 8)
+		rc = cmpxchg_user64((u64 __user *)hva, old, new);
+	else
+		rc = cmpxchg_user32((u32 __user *)hva, old, new);
+	if (!rc)
+		slot_mark_dirty(slot, gpa >> PAGE_SHIFT);
+	return rc;
+}
+
+/* ---- operands ---- */
+
+/*
+ * Instructions with two memory operands, or one that the fault's address need
+ * not belong to: there each operand is walked.
+ */
+static bool operand_unique(const struct decode_insn *d)
+{
+	switch (d->opcode) {
+	case 0x6c ... 0x6f:	/* INS, OUTS */
+	case 0xa4 ... 0xa7:	/* MOVS, CMPS */
+	case 0x8f: case 0xff:	/* POP, CALL, JMP, PUSH */
+		return false;
+	}
+	return !d->rep;
+}
+
+/* Where an operand lies, by the fault's own address if that is it, else by a walk. */
+static int operand_gpa(struct vcpu *v, u64 linear, unsigned int access, u64 *gpa,
+		       struct decode_fault *fault)
+{
+	struct emulation *e = v->arch.emulation;
+	u64 known = v->exit->out.gpa;
+
+	if (e->gpa_known && !(access & DECODE_FETCH) && offset_in_page(linear) == offset_in_page(known) &&
+	    !(access & DECODE_WRITE && !(v->exit->out.error & FAULT_WRITE)) && operand_unique(&e->d.d)) {
+		*gpa = known;
+		return 0;
+	}
+	return walk_translate(&e->walk, linear, access, gpa, fault);
+}
+
+/* The bytes of [linear, linear + len) within linear's page. */
+static u32 first_part(u64 linear, u32 len)
+{
+	return min_t(u64, len, PAGE_SIZE - offset_in_page(linear));
+}
+
+static u64 next_linear(const struct emulation *e, u64 linear, u32 len)
+{
+	return e->d.efer & EFER_LMA ? linear + len : (u32)(linear + len);
+}
+
+/* ---- reads ---- */
+
+static void exit_mmio(struct vcpu *v, u64 gpa, u32 len, const u8 *data)
+{
+	struct kvm_run *run = v->run;
+
+	run->exit_reason = KVM_EXIT_MMIO;
+	run->mmio.phys_addr = gpa;
+	run->mmio.len = len;
+	run->mmio.is_write = !!data;
+	if (data)
+		memcpy(run->mmio.data, data, len);
+}
+
+/* The VMM's answer to the read that was asked last; run the instruction again. */
+static int mmio_read_complete(struct vcpu *v)
+{
+	struct emulation *e = v->arch.emulation;
+
+	memcpy(e->answer[e->answers - 1].data, v->run->mmio.data, MMIO_BYTES);
+	return emulate(v);
+}
+
+/* A read of at most 8 bytes from no RAM: an answer kept, or a question to the VMM. */
+static int mmio_read(struct vcpu *v, u64 gpa, void *buf, u32 len)
+{
+	struct emulation *e = v->arch.emulation;
+	struct mmio_answer *a = &e->answer[e->taken];
+
+	if (len > MMIO_BYTES || e->taken >= ANSWERS_MAX)
+		return DECODE_UNKNOWN;
+	if (e->taken < e->answers && a->gpa == gpa && a->len == len) {
+		memcpy(buf, a->data, len);
+		e->taken++;
+		e->d.stop = 1;
+		return 0;
+	}
+	a->gpa = gpa;
+	a->len = len;
+	e->answers = e->taken + 1;
+	exit_mmio(v, gpa, len, NULL);
+	v->complete = mmio_read_complete;
+	return DECODE_MMIO_WAIT;
+}
+
+/* One page's part of an operand. */
+static int read_part(struct vcpu *v, u64 linear, void *buf, u32 len, unsigned int access,
+		     struct decode_fault *fault)
+{
+	u64 gpa;
+	int rc = operand_gpa(v, linear, access, &gpa, fault);
+
+	if (rc || !buf)
+		return rc;
+	if (slot_find(v->vm, gpa >> PAGE_SHIFT))
+		return guest_read(v->vm, gpa, buf, len) ? DECODE_UNKNOWN : 0;
+	return access & DECODE_FETCH ? DECODE_UNKNOWN : mmio_read(v, gpa, buf, len);
+}
+
+static int op_read(void *ctx, u64 linear, void *buf, unsigned int len, unsigned int access,
+		   struct decode_fault *fault)
+{
+	struct vcpu *v = ctx;
+	u32 part = first_part(linear, len);
+	int rc = read_part(v, linear, buf, part, access, fault);
+
+	if (rc || part == len)
+		return rc;
+	linear = next_linear(v->arch.emulation, linear, part);
+	return read_part(v, linear, buf ? buf + part : NULL, len - part, access, fault);
+}
+
+/* ---- writes ---- */
+
+static int mmio_write_complete(struct vcpu *v);
+
+/* Show the VMM the next piece: 0, or 1 when there is none. */
+static int mmio_write_next(struct vcpu *v)
+{
+	struct emulation *e = v->arch.emulation;
+	struct mmio_write *w = &e->write[e->written];
+
+	if (e->written >= e->writes)
+		return 1;
+	exit_mmio(v, w->gpa, min(w->len, MMIO_BYTES), w->data);
+	v->complete = mmio_write_complete;
+	return 0;
+}
+
+static int mmio_write_complete(struct vcpu *v)
+{
+	struct emulation *e = v->arch.emulation;
+	struct mmio_write *w = &e->write[e->written];
+	u32 len = min(w->len, MMIO_BYTES);
+
+	w->gpa += len;
+	w->data += len;
+	w->len -= len;
+	if (!w->len)
+		e->written++;
+	return mmio_write_next(v);
+}
+
+/* A write to no RAM: what ioeventfds and zones take is done, the rest waits for the commit. */
+static int mmio_write(struct vcpu *v, u64 gpa, const u8 *data, u32 len)
+{
+	struct emulation *e = v->arch.emulation;
+	struct mmio_write *w = &e->write[e->writes];
+	u32 n;
+
+	while (len) {
+		n = min(len, MMIO_BYTES);
+		if (!io_write(v->vm, IO_MMIO, gpa, n, data))
+			break;
+		gpa += n;
+		data += n;
+		len -= n;
+	}
+	if (!len)
+		return 0;
+	if (e->writes == WRITES_MAX)
+		return DECODE_UNKNOWN;
+	w->gpa = gpa;
+	w->len = len;
+	w->data = len <= MMIO_BYTES ? memcpy(w->own, data, len) : data;
+	e->writes++;
+	e->d.stop = 1;
+	return 0;
+}
+
+static int write_part(struct vcpu *v, u64 gpa, const void *buf, u32 len)
+{
+	struct slot *slot = slot_find(v->vm, gpa >> PAGE_SHIFT);
+
+	if (slot && !(slot->flags & KVM_MEM_READONLY))
+		return guest_write(v->vm, gpa, buf, len) ? DECODE_UNKNOWN : 0;
+	return mmio_write(v, gpa, buf, len);
+}
+
+/* Both pages are translated before either is written. */
+static int op_write(void *ctx, u64 linear, const void *buf, unsigned int len,
+		    struct decode_fault *fault)
+{
+	struct vcpu *v = ctx;
+	u32 part = first_part(linear, len);
+	u64 gpa, gpa2 = 0;
+	int rc = operand_gpa(v, linear, DECODE_WRITE, &gpa, fault);
+
+	if (!rc && part < len)
+		rc = operand_gpa(v, next_linear(v->arch.emulation, linear, part), DECODE_WRITE, &gpa2, fault);
+	if (!rc)
+		rc = write_part(v, gpa, buf, part);
+	if (!rc && part < len)
+		rc = write_part(v, gpa2, buf + part, len - part);
+	return rc;
+}
+
+/* ---- string I/O ---- */
+
+static int ins_complete(struct vcpu *v)
+{
+	v->arch.emulation->io_answered = true;
+	return emulate(v);
+}
+
+static int io_in(struct vcpu *v, u16 port, u32 size, void *data, u32 count)
+{
+	struct emulation *e = v->arch.emulation;
+
+	if (e->io_answered) {
+		memcpy(data, v->pio, size * count);
+		e->io_answered = false;
+		e->d.stop = 1;
+		return 0;
+	}
+	memset(v->pio, 0, size * count);
+	run_exit_io(v, false, port, size, count);
+	v->complete = ins_complete;
+	return DECODE_MMIO_WAIT;
+}
+
+static int op_io(void *ctx, u16 port, unsigned int size, unsigned int write, void *data,
+		 unsigned int count)
+{
+	struct vcpu *v = ctx;
+	u32 i = 0;
+
+	if (size * count > PAGE_SIZE)
+		return DECODE_UNKNOWN;
+	if (!write)
+		return io_in(v, port, size, data, count);
+	while (i < count && io_write(v->vm, IO_PIO, port, size, data + i * size))
+		i++;
+	if (i == count)
+		return 0;
+	memcpy(v->pio, data + i * size, (count - i) * size);
+	run_exit_io(v, true, port, size, count - i);
+	v->arch.emulation->io_out = true;
+	return 0;
+}
+
+static const struct decode_ops emulate_ops = {
+	.read_mem = op_read,
+	.write_mem = op_write,
+	.io = op_io,
+};
+
+/* ---- results ---- */
+
+static void commit_regs(struct vcpu *v)
+{
+	struct exit_resume *in = &v->exit->in;
+
+	in->regs = v->arch.emulation->d.regs;
+	in->flags |= RESUME_REGS;
+	if (v->arch.emulation->d.shadow_sti)
+		in->flags |= RESUME_SHADOW_STI;
+}
+
+static int run_again_complete(struct vcpu *v)
+{
+	return 1;
+}
+
+static int emulate_done(struct vcpu *v)
+{
+	struct emulation *e = v->arch.emulation;
+
+	commit_regs(v);
+	e->answers = 0;
+	if (e->writes)
+		return mmio_write_next(v);
+	if (!e->io_out)
+		return 1;
+	v->complete = run_again_complete;
+	return 0;
+}
+
+/* The exit is filled already. A REP instruction's finished iterations are for good. */
+static int emulate_wait(struct vcpu *v)
+{
+	if (v->arch.emulation->d.d.rep)
+		commit_regs(v);
+	return 0;
+}
+
+static int inject(struct vcpu *v, const struct decode_fault *fault)
+{
+	struct exit_resume *in = &v->exit->in;
+
+	commit_regs(v);
+	in->inject_vector = fault->vector;
+	in->inject_has_error = fault->has_error;
+	in->inject_error = fault->error;
+	in->inject_cr2 = fault->cr2;
+	in->flags |= RESUME_INJECT;
+	return 1;
+}
+
+static int emulate_fault(struct vcpu *v)
+{
+	return inject(v, &v->arch.emulation->d.fault);
+}
+
+/* Above ring 0 the guest gets #UD, as from KVM; in ring 0 the VMM is told. */
+static int emulate_unknown(struct vcpu *v)
+{
+	const struct emulation *e = v->arch.emulation;
+	struct kvm_run *run = v->run;
+	u32 have = min_t(u32, e->d.d.have, sizeof(run->emulation_failure.insn_bytes));
+
+	pr_info_ratelimited("VM %u vCPU %u: instruction not known: %*ph at rip 0x%llx cs 0x%llx, cr0 0x%llx efer 0x%llx cpl %u, gpa 0x%llx\n",
+			    v->vm->handle, v->id, have, e->d.d.byte, e->d.regs.rip,
+			    e->d.seg[SEG_CS].base, e->d.cr0, e->d.efer, e->d.cpl, v->exit->out.gpa);
+	if (e->d.cpl)
+		return inject(v, &(struct decode_fault){ .vector = VECTOR_UD });
+	run->exit_reason = KVM_EXIT_INTERNAL_ERROR;
+	run->emulation_failure.suberror = KVM_INTERNAL_ERROR_EMULATION;
+	run->emulation_failure.ndata = have ? 3 : 1;
+	run->emulation_failure.flags = have ? KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES : 0;
+	run->emulation_failure.insn_size = have;
+	memset(run->emulation_failure.insn_bytes, 0x90, sizeof(run->emulation_failure.insn_bytes));
+	memcpy(run->emulation_failure.insn_bytes, e->d.d.byte, have);
+	return 0;
+}
+
+static int (*const emulate_results[])(struct vcpu *v) = {
+	[DECODE_DONE] = emulate_done,
+	[DECODE_MMIO_WAIT] = emulate_wait,
+	[DECODE_FAULT] = emulate_fault,
+	[DECODE_UNKNOWN] = emulate_unknown,
+};
+
+/* Run the instruction in e->d, from the start. */
+static int emulate(struct vcpu *v)
+{
+	struct emulation *e = v->arch.emulation;
+	struct vm *vm = v->vm;
+	int rc, idx;
+
+	e->taken = 0;
+	e->writes = 0;
+	e->written = 0;
+	e->io_out = false;
+	e->d.stop = 0;
+	v->complete = NULL;
+	idx = srcu_read_lock(&vm->srcu);
+	rc = decode_emulate(&e->d, &emulate_ops, v);
+	srcu_read_unlock(&vm->srcu, idx);
+	if (rc < 0 || rc >= (int)ARRAY_SIZE(emulate_results))
+		rc = DECODE_UNKNOWN;
+	if (rc != DECODE_MMIO_WAIT) {
+		e->answers = 0;
+		e->io_answered = false;
+		v->complete = NULL;
+	}
+	return emulate_results[rc](v);
+}
+
+static void load_state(struct emulation *e, const struct exit_state *out)
+{
+	struct decode_state *d = &e->d;
+
+	d->regs = out->regs;
+	memcpy(d->seg, out->seg, sizeof(d->seg));
+	d->cr0 = out->cr0;
+	d->cr3 = out->cr3;
+	d->cr4 = out->cr4;
+	d->efer = out->efer;
+	d->cpl = out->cpl;
+	d->shadow_sti = 0;
+	d->insn_len = min_t(u8, out->insn_len, EXIT_INSN_BYTES);
+	memcpy(d->insn, out->insn, sizeof(d->insn));
+	e->walk.cr0 = out->cr0;
+	e->walk.cr3 = out->cr3;
+	e->walk.cr4 = out->cr4;
+	e->walk.efer = out->efer;
+	e->walk.cpl = out->cpl;
+	e->walk.rflags = out->regs.rflags;
+}
+
+int emulate_exit(struct vcpu *v)
+{
+	struct emulation *e = v->arch.emulation;
+	const struct exit_state *out = &v->exit->out;
+
+	load_state(e, out);
+	e->walk.maxphyaddr = v->arch.maxphyaddr;
+	e->answers = 0;
+	e->io_answered = false;
+	e->gpa_known = out->reason == EXIT_FAULT && !(out->error & (FAULT_TABLE | FAULT_FETCH));
+	return emulate(v);
+}
+
+void emulate_set_regs(struct vcpu *v, const struct abi_regs *regs)
+{
+	if (v->complete == mmio_read_complete || v->complete == ins_complete)
+		v->arch.emulation->d.regs = *regs;
+}
+
+long emulate_translate(struct vcpu *v, struct kvm_translation *t, const struct abi_sregs *s)
+{
+	struct walk walk = {
+		.cr0 = s->cr0, .cr3 = s->cr3, .cr4 = s->cr4, .efer = s->efer,
+		.maxphyaddr = v->arch.maxphyaddr, .read_gpa = walk_read, .ctx = v,
+	};
+	struct decode_fault fault;
+	int rc, idx = srcu_read_lock(&v->vm->srcu);
+	u64 gpa;
+
+	rc = walk_translate(&walk, t->linear_address, 0, &gpa, &fault);
+	srcu_read_unlock(&v->vm->srcu, idx);
+	/* KVM's own answers: an address of all ones means none. */
+	t->physical_address = rc ? ~0ull : gpa;
+	t->valid = !rc;
+	t->writeable = 1;
+	t->usermode = 0;
+	return 0;
+}
+
+int emulate_init(struct vcpu *v)
+{
+	struct emulation *e = kzalloc(sizeof(*e), GFP_KERNEL_ACCOUNT);
+
+	if (!e)
+		return -ENOMEM;
+	e->walk.read_gpa = walk_read;
+	e->walk.cmpxchg_gpa = walk_cmpxchg;
+	e->walk.ctx = v;
+	v->arch.emulation = e;
+	return 0;
+}
+
+void emulate_free(struct vcpu *v)
+{
+	kfree(v->arch.emulation);
+}

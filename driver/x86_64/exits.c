@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: (GPL-2.0 OR BSD-2-Clause)
+/*
+ * exits.c - from the hypervisor's exit page to KVM's exits in kvm_run, and back
+ * at the next entry.
+ *
+ * Owns: the table of exits; a port access that waits for the VMM.
+ * Invariant: kvm_run belongs to the VMM too, so nothing is taken back from it
+ * but what KVM takes (request_interrupt_window, cr8, the data of a read).
+ * Called by: run.c. Calls: map.c, eventfd.c, emulate.c.
+ * Concurrency: v->lock.
+ * See: abi/x86_64/exit.h; Documentation/virt/kvm/api.rst section 5.
+ */
+#include "tenon.h"
+
+#define CR8_MAX 15u
+#define PORT_QUIRK 0x7e		/* VMMs of old rely on RIP past an OUT to it at the exit */
+
+/* ---- port access ---- */
+
+/* Tell the VMM of a port access; an OUT's data are in the port page already. */
+void run_exit_io(struct vcpu *v, bool out, u16 port, u32 size, u32 count)
+{
+	struct kvm_run *run = v->run;
+
+	run->exit_reason = KVM_EXIT_IO;
+	run->io.direction = out ? KVM_EXIT_IO_OUT : KVM_EXIT_IO_IN;
+	run->io.size = size;
+	run->io.port = port;
+	run->io.count = count;
+	run->io.data_offset = KVM_PIO_PAGE_OFFSET * PAGE_SIZE;
+}
+
+static void resume_rip(struct vcpu *v, u64 rip)
+{
+	v->exit->in.rip = rip;
+	v->exit->in.flags |= RESUME_RIP;
+}
+
+/*
+ * The VMM has dealt with the port. If it moved RIP meanwhile (a reset does), the
+ * instruction counts as never executed.
+ */
+static int io_complete(struct vcpu *v)
+{
+	struct exit_resume *in = &v->exit->in;
+	u64 mask;
+
+	if (v->arch.rip + v->arch.cs_base != v->arch.io_linear)
+		return 1;
+	if (v->arch.io_in) {
+		u64 value = 0;
+
+		/* Below 4 bytes IN merges into RAX, at 4 it clears the upper half. */
+		mask = v->arch.io_size < 4 ? (1ull << (8 * v->arch.io_size)) - 1 : ~0ull;
+		memcpy(&value, v->pio, v->arch.io_size);
+		in->rax = (v->arch.rax & ~mask) | (value & mask);
+		in->flags |= RESUME_RAX;
+	}
+	resume_rip(v, v->exit->out.next_rip);
+	return 1;
+}
+
+static int exit_io(struct vcpu *v)
+{
+	const struct exit_state *out = &v->exit->out;
+	u32 size = out->size;
+
+	if (out->write && io_write(v->vm, IO_PIO, out->port, size, &out->data)) {
+		resume_rip(v, out->next_rip);
+		return 1;
+	}
+	v->arch.rip = out->rip;
+	v->arch.cs_base = out->cs_base;
+	v->arch.rax = out->data;
+	v->arch.io_linear = out->rip + out->cs_base;
+	v->arch.io_size = size;
+	v->arch.io_in = !out->write;
+	*(u32 *)v->pio = out->write ? out->data : 0;
+	run_exit_io(v, out->write, out->port, size, 1);
+	if (out->write && out->port == PORT_QUIRK)
+		resume_rip(v, out->next_rip);
+	else
+		v->complete = io_complete;
+	return 0;
+}
+
+/* ---- memory ---- */
+
+static int exit_fault(struct vcpu *v)
+{
+	const struct exit_state *out = &v->exit->out;
+	bool write = out->error & FAULT_WRITE;
+	struct vm *vm = v->vm;
+	struct slot *slot;
+	int rc = 0, idx;
+	bool ram;
+
+	idx = srcu_read_lock(&vm->srcu);
+	slot = slot_find(vm, out->gpa >> PAGE_SHIFT);
+	ram = slot && !(write && slot->flags & KVM_MEM_READONLY);
+	if (ram)
+		rc = map_fault(v, slot, out->gpa >> PAGE_SHIFT, write);
+	srcu_read_unlock(&vm->srcu, idx);
+	if (ram)
+		return rc ? rc : 1;
+	return emulate_exit(v);
+}
+
+/* ---- the others ---- */
+
+static int exit_again(struct vcpu *v)
+{
+	return 1;
+}
+
+static int exit_hlt(struct vcpu *v)
+{
+	v->run->exit_reason = KVM_EXIT_HLT;
+	return 0;
+}
+
+static int exit_shutdown(struct vcpu *v)
+{
+	v->run->exit_reason = KVM_EXIT_SHUTDOWN;
+	return 0;
+}
+
+static int exit_set_tpr(struct vcpu *v)
+{
+	v->run->exit_reason = KVM_EXIT_SET_TPR;
+	return 0;
+}
+
+static int exit_fail_entry(struct vcpu *v)
+{
+	struct kvm_run *run = v->run;
+
+	run->exit_reason = KVM_EXIT_FAIL_ENTRY;
+	run->fail_entry.hardware_entry_failure_reason = v->exit->out.data;
+	run->fail_entry.cpu = v->cpu;
+	return 0;
+}
+
+static int exit_debug(struct vcpu *v)
+{
+	const struct exit_state *out = &v->exit->out;
+	struct kvm_run *run = v->run;
+
+	run->exit_reason = KVM_EXIT_DEBUG;
+	run->debug.arch.exception = out->data;
+	run->debug.arch.pc = out->rip;
+	run->debug.arch.dr6 = out->qual[0];
+	run->debug.arch.dr7 = out->qual[1];
+	return 0;
+}
+
+static int exit_internal(struct vcpu *v)
+{
+	const struct exit_state *out = &v->exit->out;
+	struct kvm_run *run = v->run;
+	u32 i;
+
+	run->exit_reason = KVM_EXIT_INTERNAL_ERROR;
+	run->internal.suberror = out->data;
+	run->internal.ndata = min_t(u32, out->qual_count, ARRAY_SIZE(out->qual));
+	for (i = 0; i < run->internal.ndata && i < ARRAY_SIZE(out->qual); i++)
+		run->internal.data[i] = out->qual[i];
+	return 0;
+}
+
+static int (*const exit_table[])(struct vcpu *v) = {
+	[EXIT_INTR] = exit_again,	/* taken when interrupts were opened */
+	[EXIT_IO] = exit_io,
+	[EXIT_HLT] = exit_hlt,
+	[EXIT_FAULT] = exit_fault,
+	[EXIT_EMULATE] = emulate_exit,
+	[EXIT_IRQ_WINDOW] = exit_again,	/* arch_run_again() sees the open window */
+	[EXIT_SHUTDOWN] = exit_shutdown,
+	[EXIT_FAIL_ENTRY] = exit_fail_entry,
+	[EXIT_DEBUG] = exit_debug,
+	[EXIT_SET_TPR] = exit_set_tpr,
+	[EXIT_INTERNAL] = exit_internal,
+};
+
+int arch_run_exit(struct vcpu *v)
+{
+	u32 reason = v->exit->out.reason;
+
+	v->exit->in.flags = 0;
+	if (likely(reason < ARRAY_SIZE(exit_table) && exit_table[reason]))
+		return exit_table[reason](v);
+	v->run->exit_reason = KVM_EXIT_UNKNOWN;
+	v->run->hw.hardware_exit_reason = reason;
+	return 0;
+}
+
+/* ---- around an entry ---- */
+
+int arch_run_begin(struct vcpu *v)
+{
+	u64 cr8 = READ_ONCE(v->run->cr8);
+
+	if (cr8 > CR8_MAX)
+		return -EINVAL;
+	v->arch.cr8 = cr8;
+	v->exit->in.cr8 = cr8;
+	v->exit->in.flags |= RESUME_CR8;
+	return 0;
+}
+
+void arch_run_enter(struct vcpu *v)
+{
+	v->exit->in.request_window = READ_ONCE(v->run->request_interrupt_window);
+}
+
+int arch_run_again(struct vcpu *v)
+{
+	if (likely(!READ_ONCE(v->run->request_interrupt_window)))
+		return 1;
+	/* An exception that waits for the entry comes before any interrupt. */
+	if (!v->entered || !v->exit->out.ready || v->exit->in.flags & RESUME_INJECT)
+		return 1;
+	v->run->exit_reason = KVM_EXIT_IRQ_WINDOW_OPEN;
+	return 0;
+}
+
+void arch_run_end(struct vcpu *v)
+{
+	const struct exit_state *out = &v->exit->out;
+	struct kvm_run *run = v->run;
+
+	if (likely(v->entered)) {
+		v->arch.if_flag = out->if_flag;
+		v->arch.ready = out->ready;
+		v->arch.apic_base = out->apic_base;
+		v->arch.cr8 = out->cr8;
+	}
+	run->if_flag = v->arch.if_flag;
+	run->ready_for_interrupt_injection = v->arch.ready;
+	run->apic_base = v->arch.apic_base;
+	run->cr8 = v->arch.cr8;
+}

@@ -1,0 +1,478 @@
+// SPDX-License-Identifier: (GPL-2.0 OR BSD-2-Clause)
+/*
+ * ioctl.c - the ioctls of x86-64 that the driver answers itself, and those
+ * whose payload has a variable tail.
+ *
+ * Owns: vm.arch, and vcpu.arch's copies of what KVM_RUN reports. Invariant:
+ * `ready` is never 1 when it could be stale: a VMM that believed it would
+ * overwrite an interrupt not yet delivered.
+ * Called by: main.c, vm.c, vcpu.c through the tables at the end.
+ * Concurrency: system and VM rows none or vm.lock; vCPU rows v->lock.
+ * See: Documentation/virt/kvm/api.rst; docs/abi.md.
+ */
+#include <linux/slab.h>
+#include <linux/timekeeping.h>
+#include <asm/apicdef.h>
+#include <asm/msr-index.h>
+#include <asm/tsc.h>
+
+#include "tenon.h"
+
+#define TSS_MAX_ADDR 0xffffd000ul	/* three pages below 4 GiB */
+#define IDENTITY_MAP_DEFAULT 0xfffbc000ull
+#define TSC_TOLERANCE_PPM 250u
+#define PHYSADDR_LEAF 0x80000008u
+#define PHYSADDR_DEFAULT 36u
+
+/* ---- payloads with a tail ---- */
+
+/* A kernel buffer as big as one operation's payload; free with kvfree(). */
+static void *payload_alloc(void)
+{
+	return kvzalloc(RING_OP_BYTES, GFP_KERNEL_ACCOUNT);
+}
+
+/* KVM_GET_MSR_INDEX_LIST and its feature twin. */
+static long msr_list(enum op_index op, struct kvm_msr_list __user *user)
+{
+	struct abi_msr_list *list;
+	u32 room;
+	long rc;
+
+	if (get_user(room, &user->nmsrs))
+		return -EFAULT;
+	list = payload_alloc();
+	if (!list)
+		return -ENOMEM;
+	rc = ring_call(op, 0, 0, NULL, 0, list);
+	if (rc < 0)
+		goto out;
+	rc = -EFAULT;
+	if (put_user(list->nmsrs, &user->nmsrs))
+		goto out;
+	rc = -E2BIG;
+	if (room < list->nmsrs)
+		goto out;
+	rc = copy_to_user(user->indices, list->indices, list->nmsrs * sizeof(u32)) ? -EFAULT : 0;
+out:
+	kvfree(list);
+	return rc;
+}
+
+static long system_msr_list(void *object, unsigned long arg)
+{
+	return msr_list(OPX_KVM_GET_MSR_INDEX_LIST, (void __user *)arg);
+}
+
+static long system_feature_list(void *object, unsigned long arg)
+{
+	return msr_list(OPX_KVM_GET_MSR_FEATURE_INDEX_LIST, (void __user *)arg);
+}
+
+/* KVM_GET_SUPPORTED_CPUID and KVM_GET_CPUID2: the header asks, the table answers. */
+static long cpuid_get(enum op_index op, u32 handle, struct kvm_cpuid2 __user *user)
+{
+	struct abi_cpuid2 *cpuid;
+	long rc;
+
+	cpuid = payload_alloc();
+	if (!cpuid)
+		return -ENOMEM;
+	rc = -EFAULT;
+	if (copy_from_user(cpuid, user, sizeof(*cpuid)))
+		goto out;
+	cpuid->nent = min(cpuid->nent, ABI_MAX_CPUID_ENTRIES);
+	rc = ring_call(op, handle, 0, cpuid, sizeof(*cpuid), cpuid);
+	if (rc < 0)
+		goto out;
+	rc = 0;
+	cpuid->nent = min(cpuid->nent, ABI_MAX_CPUID_ENTRIES);
+	if (copy_to_user(user, cpuid, struct_size(cpuid, entries, cpuid->nent)))
+		rc = -EFAULT;
+out:
+	kvfree(cpuid);
+	return rc;
+}
+
+static long system_supported_cpuid(void *object, unsigned long arg)
+{
+	return cpuid_get(OPX_KVM_GET_SUPPORTED_CPUID, 0, (void __user *)arg);
+}
+
+static long vcpu_get_cpuid2(void *object, unsigned long arg)
+{
+	struct vcpu *v = object;
+
+	return cpuid_get(OPX_KVM_GET_CPUID2, v->handle, (void __user *)arg);
+}
+
+/* Hand a table over, and note what the page walk needs of it. */
+static long cpuid_set(struct vcpu *v, const struct abi_cpuid2 *cpuid)
+{
+	long rc = vm_call(v->vm, OPX_KVM_SET_CPUID2, v->handle, 0, cpuid,
+			  struct_size(cpuid, entries, cpuid->nent), NULL);
+	u32 i;
+
+	if (rc < 0)
+		return rc;
+	v->arch.maxphyaddr = PHYSADDR_DEFAULT;
+	for (i = 0; i < cpuid->nent; i++) {
+		if (cpuid->entries[i].function == PHYSADDR_LEAF && (u8)cpuid->entries[i].eax)
+			v->arch.maxphyaddr = min_t(u8, cpuid->entries[i].eax, 52);
+	}
+	return 0;
+}
+
+static long vcpu_set_cpuid2(void *object, unsigned long arg)
+{
+	struct kvm_cpuid2 __user *user = (void __user *)arg;
+	struct abi_cpuid2 *cpuid = payload_alloc();
+	long rc = -EFAULT;
+
+	if (!cpuid)
+		return -ENOMEM;
+	if (copy_from_user(cpuid, user, sizeof(*cpuid)))
+		goto out;
+	rc = -E2BIG;
+	if (cpuid->nent > ABI_MAX_CPUID_ENTRIES)
+		goto out;
+	rc = -EFAULT;
+	if (copy_from_user(cpuid->entries, user->entries, cpuid->nent * sizeof(cpuid->entries[0])))
+		goto out;
+	rc = cpuid_set(object, cpuid);
+out:
+	kvfree(cpuid);
+	return rc;
+}
+
+/* The old form: a table without index and flags. */
+static long vcpu_set_cpuid(void *object, unsigned long arg)
+{
+	struct kvm_cpuid __user *user = (void __user *)arg;
+	struct abi_cpuid2 *cpuid;
+	struct kvm_cpuid_entry old;
+	long rc = 0;
+	u32 nent, i;
+
+	if (get_user(nent, &user->nent))
+		return -EFAULT;
+	if (nent > ABI_MAX_CPUID_ENTRIES)
+		return -E2BIG;
+	cpuid = payload_alloc();
+	if (!cpuid)
+		return -ENOMEM;
+	cpuid->nent = nent;
+	for (i = 0; i < nent && !rc; i++) {
+		if (copy_from_user(&old, &user->entries[i], sizeof(old)))
+			rc = -EFAULT;
+		else
+			cpuid->entries[i] = (struct abi_cpuid_entry2){
+				.function = old.function, .eax = old.eax, .ebx = old.ebx,
+				.ecx = old.ecx, .edx = old.edx,
+			};
+	}
+	if (!rc)
+		rc = cpuid_set(object, cpuid);
+	kvfree(cpuid);
+	return rc;
+}
+
+/* KVM_GET_MSRS and KVM_SET_MSRS: the result is the number of entries done. */
+static long msr_io(struct vcpu *v, enum op_index op, struct kvm_msrs __user *user, bool write_back)
+{
+	struct abi_msrs *msrs = payload_alloc();
+	long rc = -EFAULT;
+	u32 bytes;
+
+	if (!msrs)
+		return -ENOMEM;
+	if (copy_from_user(msrs, user, sizeof(*msrs)))
+		goto out;
+	rc = -E2BIG;
+	if (msrs->nmsrs >= ABI_MAX_MSR_ENTRIES)
+		goto out;
+	rc = -EFAULT;
+	bytes = msrs->nmsrs * sizeof(msrs->entries[0]);
+	if (copy_from_user(msrs->entries, user->entries, bytes))
+		goto out;
+	rc = vm_call(v->vm, op, v->handle, 0, msrs, sizeof(*msrs) + bytes, write_back ? msrs : NULL);
+	if (rc >= 0 && write_back && copy_to_user(user->entries, msrs->entries, bytes))
+		rc = -EFAULT;
+out:
+	kvfree(msrs);
+	return rc;
+}
+
+static long vcpu_get_msrs(void *object, unsigned long arg)
+{
+	return msr_io(object, OPX_KVM_GET_MSRS, (void __user *)arg, true);
+}
+
+static long vcpu_set_msrs(void *object, unsigned long arg)
+{
+	return msr_io(object, OPX_KVM_SET_MSRS, (void __user *)arg, false);
+}
+
+/* ---- VM ---- */
+
+/* Needed by a guest in real mode on old Intel processors; there it is checked, no more. */
+static long vm_set_tss_addr(void *object, unsigned long arg)
+{
+	return arg > TSS_MAX_ADDR ? -EINVAL : 0;
+}
+
+static long vm_set_identity_map(void *object, unsigned long arg)
+{
+	struct vm *vm = object;
+	long rc = 0;
+	u64 addr;
+
+	mutex_lock(&vm->lock);
+	if (vm->vcpu_count)
+		rc = -EINVAL;
+	else if (copy_from_user(&addr, (void __user *)arg, sizeof(addr)))
+		rc = -EFAULT;
+	else
+		vm->arch.identity_map = addr ? addr : IDENTITY_MAP_DEFAULT;
+	mutex_unlock(&vm->lock);
+	return rc;
+}
+
+/* The VM's clock runs with the boot clock, from an offset; no flag, as KVM without a master clock. */
+static long vm_get_clock(void *object, unsigned long arg)
+{
+	struct kvm_clock_data data = {};
+	struct vm *vm = object;
+
+	data.clock = ktime_get_boottime_ns() + READ_ONCE(vm->arch.clock_offset);
+	return copy_to_user((void __user *)arg, &data, sizeof(data)) ? -EFAULT : 0;
+}
+
+static long vm_set_clock(void *object, unsigned long arg)
+{
+	struct kvm_clock_data data;
+	struct vm *vm = object;
+	u64 now = ktime_get_real_ns();
+
+	if (copy_from_user(&data, (void __user *)arg, sizeof(data)))
+		return -EFAULT;
+	if (data.flags & ~CLOCK_FLAGS)
+		return -EINVAL;
+	/* Time that passed since the other host read its clock; never backwards. */
+	if (data.flags & KVM_CLOCK_REALTIME && now > data.realtime)
+		data.clock += now - data.realtime;
+	WRITE_ONCE(vm->arch.clock_offset, data.clock - ktime_get_boottime_ns());
+	return 0;
+}
+
+/* Is a rate the machine's own, within KVM's tolerance? No scaling here. */
+static bool tsc_rate_ok(u32 khz)
+{
+	u32 slack = mul_u64_u64_div_u64(tsc_khz, TSC_TOLERANCE_PPM, 1000000);
+
+	return !khz || (khz >= tsc_khz - slack && khz <= tsc_khz + slack);
+}
+
+static long vm_get_tsc_khz(void *object, unsigned long arg)
+{
+	return tsc_khz;
+}
+
+static long vm_set_tsc_khz(void *object, unsigned long arg)
+{
+	return tsc_rate_ok(arg) ? 0 : -EINVAL;
+}
+
+void arch_vm_init(struct vm *vm)
+{
+	vm->arch.clock_offset = -ktime_get_boottime_ns();
+	vm->arch.identity_map = IDENTITY_MAP_DEFAULT;
+}
+
+/* ---- vCPU ---- */
+
+/* Without an in-kernel LAPIC a vCPU is always runnable, as in KVM. */
+static long vcpu_get_mp_state(void *object, unsigned long arg)
+{
+	struct kvm_mp_state state = { .mp_state = KVM_MP_STATE_RUNNABLE };
+
+	return copy_to_user((void __user *)arg, &state, sizeof(state)) ? -EFAULT : 0;
+}
+
+static long vcpu_set_mp_state(void *object, unsigned long arg)
+{
+	struct kvm_mp_state state;
+
+	if (copy_from_user(&state, (void __user *)arg, sizeof(state)))
+		return -EFAULT;
+	return state.mp_state == KVM_MP_STATE_RUNNABLE ? 0 : -EINVAL;
+}
+
+static long vcpu_translate(void *object, unsigned long arg)
+{
+	struct kvm_translation translation;
+	struct vcpu *v = object;
+	struct abi_sregs sregs;
+	long rc;
+
+	if (copy_from_user(&translation, (void __user *)arg, sizeof(translation)))
+		return -EFAULT;
+	rc = ring_call(OPX_KVM_GET_SREGS, v->handle, 0, NULL, 0, &sregs);
+	if (!rc)
+		rc = emulate_translate(v, &translation, &sregs);
+	if (!rc && copy_to_user((void __user *)arg, &translation, sizeof(translation)))
+		rc = -EFAULT;
+	return rc;
+}
+
+int arch_vcpu_init(struct vcpu *v)
+{
+	v->arch.maxphyaddr = PHYSADDR_DEFAULT;
+	v->arch.apic_base = APIC_DEFAULT_PHYS_BASE | MSR_IA32_APICBASE_ENABLE;
+	if (!v->id)
+		v->arch.apic_base |= MSR_IA32_APICBASE_BSP;
+	return emulate_init(v);
+}
+
+void arch_vcpu_free(struct vcpu *v)
+{
+	emulate_free(v);
+}
+
+static void regs_changed(struct vcpu *v, const struct abi_regs *regs)
+{
+	v->arch.rip = regs->rip;
+	v->arch.rax = regs->rax;
+	v->arch.if_flag = !!(regs->rflags & X86_EFLAGS_IF);
+	emulate_set_regs(v, regs);
+}
+
+static void sregs_changed(struct vcpu *v, const struct abi_sregs *sregs)
+{
+	v->arch.cs_base = sregs->cs.base;
+	v->arch.apic_base = sregs->apic_base;
+	v->arch.cr8 = sregs->cr8;
+}
+
+void arch_vcpu_forwarded(struct vcpu *v, enum op_index op, const void *payload)
+{
+	if (op == OPX_KVM_SET_REGS)
+		regs_changed(v, payload);
+	else if (op == OPX_KVM_SET_SREGS)
+		sregs_changed(v, payload);
+	/* Any input may close the window for interrupts. */
+	if (op_rows[op].in)
+		v->arch.ready = 0;
+}
+
+/* ---- what a KVM_RUN that did not enter left in the exit page ---- */
+
+static int flush_regs(struct vcpu *v, const struct exit_resume *in)
+{
+	struct abi_regs regs;
+	int rc = ring_call(OPX_KVM_GET_REGS, v->handle, 0, NULL, 0, &regs);
+
+	if (rc)
+		return rc;
+	if (in->flags & RESUME_REGS)
+		regs = in->regs;
+	if (in->flags & RESUME_RAX)
+		regs.rax = in->rax;
+	if (in->flags & RESUME_RIP)
+		regs.rip = in->rip;
+	return ring_call(OPX_KVM_SET_REGS, v->handle, 0, &regs, sizeof(regs), NULL);
+}
+
+static int flush_cr2(struct vcpu *v, const struct exit_resume *in)
+{
+	struct abi_sregs *sregs = kmalloc(sizeof(*sregs), GFP_KERNEL_ACCOUNT);
+	int rc;
+
+	if (!sregs)
+		return -ENOMEM;
+	rc = ring_call(OPX_KVM_GET_SREGS, v->handle, 0, NULL, 0, sregs);
+	sregs->cr2 = in->inject_cr2;
+	if (!rc)
+		rc = ring_call(OPX_KVM_SET_SREGS, v->handle, 0, sregs, sizeof(*sregs), NULL);
+	kfree(sregs);
+	return rc;
+}
+
+static int flush_exception(struct vcpu *v, const struct exit_resume *in)
+{
+	struct abi_vcpu_events events;
+	int rc = ring_call(OPX_KVM_GET_VCPU_EVENTS, v->handle, 0, NULL, 0, &events);
+
+	if (rc)
+		return rc;
+	events.flags = 0;
+	events.exception.injected = 1;
+	events.exception.nr = in->inject_vector;
+	events.exception.has_error_code = in->inject_has_error;
+	events.exception.error_code = in->inject_error;
+	rc = ring_call(OPX_KVM_SET_VCPU_EVENTS, v->handle, 0, &events, sizeof(events), NULL);
+	if (!rc && in->inject_vector == 14)
+		rc = flush_cr2(v, in);
+	return rc;
+}
+
+/*
+ * CR8 stays pending: the next KVM_RUN sets it anew from kvm_run, and what the
+ * VMM reads of it meanwhile is kvm_run's.
+ */
+int arch_vcpu_flush(struct vcpu *v)
+{
+	struct exit_resume *in = &v->exit->in;
+	int rc = 0;
+
+	if (likely(!(in->flags & ~RESUME_CR8)))
+		return 0;
+	if (in->flags & (RESUME_REGS | RESUME_RAX | RESUME_RIP))
+		rc = flush_regs(v, in);
+	if (!rc && in->flags & RESUME_INJECT)
+		rc = flush_exception(v, in);
+	if (!rc)
+		in->flags &= RESUME_CR8;
+	return rc;
+}
+
+/* ---- tables ---- */
+
+const struct ioctl_row arch_system_ioctls[] = {
+	{ KVM_GET_MSR_INDEX_LIST, system_msr_list },
+	{ KVM_GET_MSR_FEATURE_INDEX_LIST, system_feature_list },
+	{ KVM_GET_SUPPORTED_CPUID, system_supported_cpuid },
+	{ }
+};
+
+const struct ioctl_row arch_vm_ioctls[] = {
+	{ KVM_SET_TSS_ADDR, vm_set_tss_addr },
+	{ KVM_SET_IDENTITY_MAP_ADDR, vm_set_identity_map },
+	{ KVM_GET_CLOCK, vm_get_clock },
+	{ KVM_SET_CLOCK, vm_set_clock },
+	{ KVM_GET_TSC_KHZ, vm_get_tsc_khz },
+	{ KVM_SET_TSC_KHZ, vm_set_tsc_khz },
+	/* What KVM answers while no in-kernel irqchip or PIT exists. */
+	{ KVM_GET_IRQCHIP, .fixed = -ENXIO, .copy = sizeof(u32) },
+	{ KVM_SET_IRQCHIP, .fixed = -ENXIO, .copy = sizeof(u32) },
+	{ KVM_GET_PIT, .fixed = -ENXIO, .copy = sizeof(u32) },
+	{ KVM_SET_PIT, .fixed = -ENXIO, .copy = sizeof(struct kvm_pit_state) },
+	{ KVM_GET_PIT2, .fixed = -ENXIO },
+	{ KVM_SET_PIT2, .fixed = -ENXIO, .copy = sizeof(struct kvm_pit_state2) },
+	{ KVM_REINJECT_CONTROL, .fixed = -ENXIO, .copy = sizeof(struct kvm_reinject_control) },
+	{ }
+};
+
+const struct ioctl_row arch_vcpu_ioctls[] = {
+	{ KVM_GET_MSRS, vcpu_get_msrs },
+	{ KVM_SET_MSRS, vcpu_set_msrs },
+	{ KVM_SET_CPUID, vcpu_set_cpuid },
+	{ KVM_SET_CPUID2, vcpu_set_cpuid2 },
+	{ KVM_GET_CPUID2, vcpu_get_cpuid2 },
+	{ KVM_GET_MP_STATE, vcpu_get_mp_state },
+	{ KVM_SET_MP_STATE, vcpu_set_mp_state },
+	{ KVM_GET_TSC_KHZ, vm_get_tsc_khz },
+	{ KVM_SET_TSC_KHZ, vm_set_tsc_khz },
+	{ KVM_TRANSLATE, vcpu_translate },
+	{ }
+};
