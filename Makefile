@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# Tenon. Everything that is made goes into build/.
+#
+#   make          the hypervisor (build/x86_64/tenon.elf) and the driver
+#   make run      boot it in an emulator; settings are listed in scripts/run
+#   make test     the quick tests; FULL=1 all of them; ONLY="id ..." some
+#   make bench    instruction counts beside Linux KVM's
+#   make size     trusted lines and bytes, against their gates
+#   make check    style
+#   make images   what `make run` boots, without booting it
+
+ARCH ?= x86_64
+KERNEL ?= amd64
+
+ifneq ($(ARCH),x86_64)
+$(error ARCH=$(ARCH) is not there yet; x86_64 is)
+endif
+
+OUT := build/$(ARCH)
+ELF := $(OUT)/tenon.elf
+MAKEFLAGS += --no-builtin-rules
+
+# Names that also mean something to scripts/run reach it through the environment.
+export KERNEL HYPERVISOR FIRMWARE CPUS MEM ICOUNT HEADLESS SHARE JOB TIMEOUT CMDLINE QEMU QEMU_ARGS
+
+all: $(ELF) driver
+
+# ---- the hypervisor -------------------------------------------------------
+
+CFLAGS := -std=gnu11 -O2 -g -ffreestanding -fno-pic -fno-pie -mcmodel=kernel \
+	-mno-red-zone -mgeneral-regs-only -fno-stack-protector \
+	-fno-asynchronous-unwind-tables -fcf-protection=none -ffunction-sections \
+	-fdata-sections -fno-strict-aliasing -fno-omit-frame-pointer -Wall -Wextra -Werror -Wundef \
+	-Wmissing-prototypes -Wstrict-prototypes
+CPPFLAGS := -Iarch/$(ARCH)/include -Ikernel -I. -isystem build/newlib/include
+LDFLAGS := -n -static --gc-sections -z noexecstack -z max-page-size=4096 --fatal-warnings \
+	-T linker/$(ARCH).ld
+
+SOURCES := $(sort $(wildcard boot/*.c boot/*.S kernel/*.c arch/$(ARCH)/*.[cS] \
+	arch/$(ARCH)/*/*.[cS]))
+OBJECTS := $(patsubst %,$(OUT)/%.o,$(basename $(SOURCES)))
+
+$(ELF): $(OBJECTS) $(OUT)/libc.a linker/$(ARCH).ld
+	ld $(LDFLAGS) -Map $(OUT)/tenon.map -o $@ $(OBJECTS) $(OUT)/libc.a
+
+$(OUT)/%.o: %.c build/newlib/unpacked Makefile
+	@mkdir -p $(@D)
+	gcc $(CFLAGS) $(CPPFLAGS) -MMD -MP -c -o $@ $<
+
+$(OUT)/%.o: %.S build/newlib/unpacked Makefile
+	@mkdir -p $(@D)
+	gcc $(CFLAGS) $(CPPFLAGS) -MMD -MP -c -o $@ $<
+
+-include $(OBJECTS:.o=.d)
+
+# ---- newlib ---------------------------------------------------------------
+# Its portable C string functions only: the assembly ones use vector registers,
+# which belong to the guests.
+
+NEWLIB := build/newlib/source/newlib/libc
+LIBC := memchr memcmp memcpy memmove memset strchr strcmp strlcpy strlen \
+	strncmp strnlen strrchr
+
+build/newlib/unpacked:
+	@rm -rf build/newlib && mkdir -p build/newlib/source build/newlib/include
+	tar -xf $(lastword $(sort $(wildcard /usr/src/newlib/newlib-*.tar.xz))) -C build/newlib/source \
+		--strip-components=1 --wildcards '*/newlib/libc/string' '*/newlib/libc/include' '*/COPYING.NEWLIB'
+	@cp -r $(NEWLIB)/include/. build/newlib/include/
+	@touch build/newlib/include/newlib.h build/newlib/include/_newlib_version.h $@
+
+$(OUT)/libc/%.o: build/newlib/unpacked
+	@mkdir -p $(@D)
+	gcc $(filter-out -W%,$(CFLAGS)) -fno-builtin -fno-tree-loop-distribute-patterns \
+		-isystem build/newlib/include -I$(NEWLIB)/string -c -o $@ $(NEWLIB)/string/$*.c
+
+$(OUT)/libc.a: $(LIBC:%=$(OUT)/libc/%.o)
+	rm -f $@
+	ar rcs $@ $^
+
+# ---- the driver and the service VM ----------------------------------------
+# One build directory per kernel, so that both can be there.
+
+DRIVER_SOURCES := $(wildcard driver/Makefile driver/*.[ch] driver/*/*.[ch] abi/*.h abi/*/*.h)
+FLAVOUR = $(if $(filter cloud,$*),cloud-amd64,amd64)
+
+driver: build/driver/$(KERNEL)/tenon.ko
+
+build/driver/%/tenon.ko: $(DRIVER_SOURCES)
+	@mkdir -p $(@D)
+	@tar -cf - $(DRIVER_SOURCES) | tar -xf - -C $(@D)
+	$(MAKE) --no-print-directory -C $(@D)/driver KDIR=$$(ls -dv /usr/src/linux-headers-*[0-9]-$(FLAVOUR) | tail -n 1)
+	@cp $(@D)/driver/tenon.ko $@
+
+build/kernel/%/release: scripts/kernel
+	scripts/kernel $*
+	@touch $@
+
+# The driver is part of the disk once it compiles; Debian's KVM needs none.
+IMAGE_DRIVER = $(if $(filter kvm,$(HYPERVISOR)),,build/driver/%/tenon.ko)
+build/img/%/initrd: build/kernel/%/release scripts/image $(wildcard scripts/initrd/* scripts/vm/*) $(IMAGE_DRIVER)
+	scripts/image $*
+
+images: $(if $(filter kvm,$(HYPERVISOR)),,$(ELF)) build/img/$(KERNEL)/initrd
+
+# ---- what people call -----------------------------------------------------
+
+deps:
+	@scripts/deps
+
+# Each of these starts with the packages that are missing, in a make of its own
+# because the lists above are made from what is installed.
+run test bench: deps
+	@$(MAKE) --no-print-directory $@-ready
+
+run-ready: images
+	@scripts/run
+
+test-ready: test-images
+	@FULL=$(FULL) ONLY="$(ONLY)" test/run
+
+test-images:
+	@$(MAKE) --no-print-directory HYPERVISOR=$(if $(wildcard linker/$(ARCH).ld),,kvm) KERNEL=amd64 images
+	@$(MAKE) --no-print-directory HYPERVISOR=$(if $(wildcard linker/$(ARCH).ld),,kvm) KERNEL=cloud images
+	@if [ -f test/kvm/Makefile ]; then $(MAKE) --no-print-directory -C test/kvm; fi
+
+bench-ready: images
+	@if [ -x test/bench/run ]; then test/bench/run; else echo "bench: test/bench/run is not there yet"; exit 1; fi
+
+size: $(ELF)
+	@scripts/size
+
+check: deps
+	@scripts/check
+
+clean:
+	rm -rf build
+
+.PHONY: all driver images deps run test bench run-ready test-ready test-images bench-ready size check clean
+.SECONDARY:
+.DELETE_ON_ERROR:
