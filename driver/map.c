@@ -71,24 +71,87 @@ static u32 window_look(struct window *w, u32 i, u32 count, bool writable)
 	return n;
 }
 
+/* Pages from i on that the guest may lack: it has a neighbour whose bit is set already. */
+static u32 window_missing(const struct window *w, u32 i)
+{
+	u64 base = w->first - w->slot->gfn;
+	u64 at = base + i + (w->first + i == w->gfn);
+
+	return find_next_bit(w->slot->mapped, base + w->count, at) - base - i;
+}
+
+/*
+ * Linux's zero page, at which memory never written reads, is no page to give:
+ * thousands of guest pages would share it, and each would fault again.
+ */
+static bool page_is_blank(struct page *page)
+{
+	return !READ_ONCE(compound_head(page)->mapping);
+}
+
+/* Of `n` read-only neighbours keep what is worth mapping. */
+static void window_drop_blank(struct window *w, u32 i, u32 n)
+{
+	for (; n; i++, n--) {
+		if (w->first + i == w->gfn || !page_is_blank(w->pages[i]))
+			continue;
+		put_page(w->pages[i]);
+		w->pages[i] = NULL;
+	}
+}
+
+/* One group's part of the collection, up to `end`: the first run of present pages. */
+static u32 window_collect_readable(struct window *w, u32 i, u32 end)
+{
+	/* A neighbour that a write would have to copy first is no gain after a write. */
+	u32 n = w->write ? 0 : window_look(w, i, end - i, false);
+
+	window_drop_blank(w, i, n);
+	return i + n;
+}
+
 /* Collect what is present: writable where the slot and Linux allow it. */
 static void window_collect(struct window *w)
 {
 	bool may_write = !(w->slot->flags & KVM_MEM_READONLY);
-	u32 i = 0, gap;
+	u32 i = 0, run, end;
 
 	while (i < w->count) {
-		if (may_write)
-			i += window_look(w, i, w->count - i, true);
-		if (i >= w->count)
-			return;
-		gap = min_t(u32, w->count, ALIGN(w->first + i + 1, GROUP_PAGES) - w->first);
-		/* A neighbour that a write would have to copy first is no gain after a write. */
-		if (!w->write)
-			i += window_look(w, i, gap - i, false);
-		while (i < gap)
+		run = i + window_missing(w, i);
+		if (may_write && i < run)
+			i += window_look(w, i, run - i, true);
+		if (i < run) {
+			end = min_t(u32, run, ALIGN(w->first + i + 1, GROUP_PAGES) - w->first);
+			i = window_collect_readable(w, i, end);
+			while (i < end)
+				w->pages[i++] = NULL;
+		} else if (i < w->count) {
 			w->pages[i++] = NULL;
+		}
 	}
+}
+
+/* Is the fault's page at hand, fit to be mapped? */
+static bool window_ready(struct window *w, unsigned int flags)
+{
+	struct page *page;
+	bool ready;
+
+	if (get_user_pages_fast_only(window_hva(w, w->gfn - w->first), 1, flags, &page) != 1)
+		return false;
+	ready = flags || w->slot->flags & KVM_MEM_READONLY || !page_is_blank(page);
+	put_page(page);
+	return ready;
+}
+
+/* `count` pages from i on, brought in and let go: how many, or -errno. */
+static long window_touch(struct window *w, u32 i, u32 count, unsigned int flags)
+{
+	long n = get_user_pages_unlocked(window_hva(w, i), count, w->pages, flags), k;
+
+	for (k = 0; k < n; k++)
+		put_page(w->pages[k]);
+	return n;
 }
 
 /* Have Linux bring in the fault's page, and its group if that works. 0 or -errno. */
@@ -98,22 +161,35 @@ static int window_fault_in(struct window *w)
 	u32 at = w->gfn - w->first;
 	u32 from = max_t(u64, w->first, ALIGN_DOWN(w->gfn, GROUP_PAGES)) - w->first;
 	u32 count = min(w->count - from, GROUP_PAGES);
-	struct page *page;
-	long n, k;
+	long n;
 
-	if (get_user_pages_fast_only(window_hva(w, at), 1, flags, &page) == 1) {
-		put_page(page);
+	if (window_ready(w, flags))
 		return 0;
-	}
-	n = get_user_pages_unlocked(window_hva(w, from), count, w->pages, flags);
-	for (k = 0; k < n; k++)
-		put_page(w->pages[k]);
-	if (n > (long)(at - from))
+	/* A page of its own even for a read, where the slot is writable: see page_is_blank(). */
+	if (!(w->slot->flags & KVM_MEM_READONLY) && window_touch(w, from, count, FOLL_WRITE) > (long)(at - from))
 		return 0;
-	n = get_user_pages_unlocked(window_hva(w, at), 1, &page, flags);
-	if (n != 1)
+	n = window_touch(w, at, 1, flags);
+	return n == 1 ? 0 : n < 0 ? n : -EFAULT;
+}
+
+/*
+ * The fault's own page, held from where Linux brought it in: for what the quick
+ * look never finds, or lost again. 0 or -errno.
+ */
+static int window_take(struct window *w)
+{
+	u32 at = w->gfn - w->first;
+	long n;
+
+	if (w->pages[at])
+		return 0;
+	n = get_user_pages_unlocked(window_hva(w, at), 1, w->pages + at, w->write ? FOLL_WRITE : 0);
+	if (n != 1) {
+		w->pages[at] = NULL;
 		return n < 0 ? n : -EFAULT;
-	put_page(page);
+	}
+	if (w->write)
+		w->pages[at] = (struct page *)((unsigned long)w->pages[at] | TAG_WRITE);
 	return 0;
 }
 
@@ -162,17 +238,37 @@ static u32 window_ranges(struct window *w, struct map_range *range)
 
 static_assert(WINDOW_PAGES * sizeof(struct map_range) <= RING_OP_BYTES);
 
+/* The guest has these now. Bits are hints: a lost one costs a mapping made twice. */
+static void window_mapped(struct window *w)
+{
+	u32 i;
+
+	for (i = 0; i < w->count; i++) {
+		if (w->pages[i])
+			set_bit(w->first + i - w->slot->gfn, w->slot->mapped);
+	}
+}
+
 /* One OP_MAP for the window. mmu_lock held. 0, -ENOMEM (donate, again) or -EFAULT. */
 static int window_map(struct window *w)
 {
 	struct map_range *range = ring_begin();
 	u32 n = window_ranges(w, range);
-	s64 done = n ? ring_submit(OPX_OP_MAP, w->vm->handle, 0, n * sizeof(*range), NULL) : 0;
+	s64 done = 0;
 
+	while (n) {
+		done = ring_submit(OPX_OP_MAP, w->vm->handle, 0, n * sizeof(*range), NULL);
+		if (done <= 0 || done > n)
+			break;
+		/* Fewer than asked: the next attempt says why. */
+		n -= done;
+		memmove(range, range + done, n * sizeof(*range));
+	}
 	ring_end();
-	if (done == n)
-		return 0;
-	return done >= 0 || done == -ENOMEM ? -ENOMEM : -EFAULT;
+	if (n)
+		return done == -ENOMEM ? -ENOMEM : -EFAULT;
+	window_mapped(w);
+	return 0;
 }
 
 /* Did Linux change something under this window since `seq`? mmu_lock held. */
@@ -219,10 +315,12 @@ static void window_release(struct window *w)
 	}
 }
 
-/* A signal ends the wait for a page; KVM_RUN's loop deals with it. */
-static bool fault_interrupted(int rc)
+/* A signal ends the wait for a page: KVM_RUN's loop deals with it. Else KVM's errnos. */
+static int fault_result(int rc)
 {
-	return rc == -EINTR || rc == -EAGAIN || rc == -ERESTARTSYS;
+	if (rc == -EINTR || rc == -EAGAIN || rc == -ERESTARTSYS)
+		return 0;
+	return rc == -EHWPOISON ? rc : -EFAULT;
 }
 
 int map_fault(struct vcpu *v, struct slot *slot, u64 gfn, bool write)
@@ -238,27 +336,44 @@ int map_fault(struct vcpu *v, struct slot *slot, u64 gfn, bool write)
 	smp_rmb();
 	rc = window_fault_in(&w);
 	if (rc)
-		return fault_interrupted(rc) ? 0 : rc == -EHWPOISON ? rc : -EFAULT;
+		return fault_result(rc);
 	window_collect(&w);
-	rc = window_commit(&w, seq);
+	rc = window_take(&w);
+	rc = rc ? fault_result(rc) : window_commit(&w, seq);
 	window_release(&w);
 	return rc;
 }
 
-void map_remove(struct vm *vm, u64 gfn, u64 pages)
+/*
+ * Forget that the guest has these, and all in their 2 MiB: the hypervisor takes
+ * a large mapping away whole. Whole words, by plain stores: see window_mapped().
+ */
+static void forget_mapped(struct slot *slot, u64 gfn, u64 pages)
 {
-	while (pages) {
+	u64 first = max_t(u64, ALIGN_DOWN(gfn, WINDOW_PAGES), slot->gfn) - slot->gfn;
+	u64 end = min(ALIGN(gfn + pages, WINDOW_PAGES), slot->gfn + slot->pages) - slot->gfn;
+	u64 word;
+
+	for (word = first / BITS_PER_LONG; word * BITS_PER_LONG < end; word++)
+		WRITE_ONCE(slot->mapped[word], 0);
+}
+
+void map_remove(struct vm *vm, struct slot *slot, u64 gfn, u64 pages)
+{
+	u64 at, n;
+
+	for (at = 0; at < pages; at += n) {
 		struct map_range *range = ring_begin();
-		u64 n = min_t(u64, pages, MAP_MAX_PAGES);
 		s64 rc;
 
-		*range = (struct map_range){ .gpa = gfn << PAGE_SHIFT, .pages = n };
+		n = min_t(u64, pages - at, MAP_MAX_PAGES);
+		*range = (struct map_range){ .gpa = (gfn + at) << PAGE_SHIFT, .pages = n };
 		rc = ring_submit(OPX_OP_UNMAP, vm->handle, 0, sizeof(*range), NULL);
 		ring_end();
 		WARN_ONCE(rc < 0, "tenon: unmap failed (%lld)\n", rc);
-		gfn += n;
-		pages -= n;
 	}
+	/* After the unmapping: a mapping made meanwhile may lose its bit, never keep a false one. */
+	forget_mapped(slot, gfn, pages);
 }
 
 /* Unmap what slots have in [start, end) of the process. */
@@ -274,7 +389,7 @@ static void unmap_hva(struct vm *vm, unsigned long start, unsigned long end)
 		unsigned long last = min(end, slot->hva + (slot->pages << PAGE_SHIFT));
 
 		if (first < last)
-			map_remove(vm, slot->gfn + ((first - slot->hva) >> PAGE_SHIFT),
+			map_remove(vm, slot, slot->gfn + ((first - slot->hva) >> PAGE_SHIFT),
 				   ((last - 1) >> PAGE_SHIFT) - (first >> PAGE_SHIFT) + 1);
 	}
 	srcu_read_unlock(&vm->srcu, idx);

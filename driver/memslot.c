@@ -98,6 +98,7 @@ static void slot_free(struct slot *slot)
 	if (!slot)
 		return;
 	kvfree(slot->dirty);
+	kvfree(slot->mapped);
 	kfree(slot);
 }
 
@@ -166,21 +167,24 @@ static bool slot_overlaps(struct slots *slots, const struct slot *old, u64 gfn, 
 	return false;
 }
 
-static unsigned long dirty_bytes(const struct slot *slot)
+static unsigned long bitmap_bytes(const struct slot *slot)
 {
 	return ALIGN(slot->pages, BITS_PER_LONG) / 8;
 }
 
-/* The dirty bitmap that `new` needs: the old slot's, a fresh one, or none. */
-static int slot_log(struct vm *vm, struct slot *new, struct slot *old)
+/* The bitmaps that `new` needs; for the log the old slot's, a fresh one, or none. */
+static int slot_bitmaps(struct vm *vm, struct slot *new, struct slot *old)
 {
+	new->mapped = kvzalloc(bitmap_bytes(new), GFP_KERNEL_ACCOUNT);
+	if (!new->mapped)
+		return -ENOMEM;
 	if (!(new->flags & KVM_MEM_LOG_DIRTY_PAGES))
 		return 0;
 	if (old && old->dirty) {
 		new->dirty = old->dirty;
 		return 0;
 	}
-	new->dirty = kvzalloc(dirty_bytes(new), GFP_KERNEL_ACCOUNT);
+	new->dirty = kvzalloc(bitmap_bytes(new), GFP_KERNEL_ACCOUNT);
 	if (!new->dirty)
 		return -ENOMEM;
 	if (vm->dirty_manual & KVM_DIRTY_LOG_INITIALLY_SET)
@@ -194,7 +198,7 @@ static int slot_delete(struct vm *vm, struct slot *old)
 
 	if (rc)
 		return rc;
-	map_remove(vm, old->gfn, old->pages);
+	map_remove(vm, old, old->gfn, old->pages);
 	slot_free(old);
 	return 0;
 }
@@ -212,7 +216,7 @@ static int slot_replace(struct vm *vm, struct slot *new, struct slot *old)
 	if (rc)
 		return rc;
 	if (moved || protect)
-		map_remove(vm, old->gfn, old->pages);
+		map_remove(vm, old, old->gfn, old->pages);
 	rc = moved ? slots_publish(vm, NULL, new) : 0;
 	if (rc) {
 		/* Out of memory half way: the slot is gone, which is safe. */
@@ -233,7 +237,7 @@ static int slot_change(struct vm *vm, const struct slot *want, struct slot *old)
 
 	if (!new)
 		return -ENOMEM;
-	rc = slot_log(vm, new, old);
+	rc = slot_bitmaps(vm, new, old);
 	borrowed = old && old->dirty && new->dirty == old->dirty;
 	if (!rc)
 		rc = old ? slot_replace(vm, new, old) : slots_publish(vm, NULL, new);
@@ -322,14 +326,14 @@ static struct slot *dirty_slot(struct vm *vm, u32 id)
 }
 
 /* Unmap the pages of one word's bits, run by run: the next write faults again. */
-static void dirty_protect(struct vm *vm, const struct slot *slot, u64 base, unsigned long bits)
+static void dirty_protect(struct vm *vm, struct slot *slot, u64 base, unsigned long bits)
 {
 	while (bits) {
 		unsigned int first = __ffs(bits);
 		unsigned long above = bits >> first;
 		unsigned int run = ~above ? __ffs(~above) : BITS_PER_LONG;
 
-		map_remove(vm, slot->gfn + base + first, run);
+		map_remove(vm, slot, slot->gfn + base + first, run);
 		if (first + run >= BITS_PER_LONG)
 			return;
 		bits &= ~0ul << (first + run);
@@ -365,7 +369,7 @@ static int dirty_get(struct vm *vm, const struct kvm_dirty_log *log)
 
 	if (IS_ERR(slot))
 		return PTR_ERR(slot);
-	words = dirty_bytes(slot) / sizeof(long);
+	words = bitmap_bytes(slot) / sizeof(long);
 	copy = kvmalloc_array(words, sizeof(long), GFP_KERNEL_ACCOUNT);
 	if (!copy)
 		return -ENOMEM;

@@ -63,8 +63,8 @@ void ring_exit(void);
 
 /*
  * Begin an operation: preemption off, returns the payload area (RING_OP_BYTES
- * of it usable). ring_submit() performs it, at most once; its payload stays
- * readable until ring_end(). Nothing between begin and end may call the ring.
+ * of it usable). ring_submit() performs it, as often as wanted; its payload stays
+ * readable until ring_end(). Nothing else between begin and end may call the ring.
  */
 void *ring_begin(void);
 s64 ring_submit(enum op_index op, u32 handle, u64 arg, u32 length, u32 *out_length);
@@ -107,6 +107,7 @@ struct slot {
 	u32 id;
 	u32 flags;		/* KVM_MEM_* */
 	unsigned long *dirty;	/* one bit per page while KVM_MEM_LOG_DIRTY_PAGES */
+	unsigned long *mapped;	/* one bit per page that the guest surely has; map.c's */
 };
 
 /* Sorted by gfn, never changed once published. */
@@ -147,7 +148,7 @@ extern const struct mmu_notifier_ops map_notifier_ops;
  */
 int map_fault(struct vcpu *v, struct slot *slot, u64 gfn, bool write);
 /* Take guest pages away; when it returns no CPU uses them. Any context but hard interrupts. */
-void map_remove(struct vm *vm, u64 gfn, u64 pages);
+void map_remove(struct vm *vm, struct slot *slot, u64 gfn, u64 pages);
 
 /* ---- eventfd.c ---- */
 

@@ -148,7 +148,7 @@ static int exit_debug(struct vcpu *v)
 
 	run->exit_reason = KVM_EXIT_DEBUG;
 	run->debug.arch.exception = out->data;
-	run->debug.arch.pc = out->rip;
+	run->debug.arch.pc = out->cs_base + out->rip;
 	run->debug.arch.dr6 = out->qual[0];
 	run->debug.arch.dr7 = out->qual[1];
 	return 0;
