@@ -213,6 +213,24 @@ TEST(decode_driver_read_modify_write)
 	CHECK_EQ(nth(2)->kind, '-');
 }
 
+/* Each read-modify-write says so when it reads: read-only memory faults then. */
+TEST(decode_driver_modifies_say_so)
+{
+	static const char *const code[] = {
+		"\x01\x03", "\x80\x03\x01", "\xf6\x13", "\xf6\x1b", "\xff\x03", "\xff\x0b", "\xd1\x03",
+		"\x87\x03", "\x0f\xc1\x03", "\x0f\xb1\x03", "\x0f\xc7\x0b", "\x0f\xb3\x03", "\x0f\xba\x3b\x01",
+	};
+	unsigned int i;
+
+	for (i = 0; i < COUNT(code); i++) {
+		BEGIN(MODE_32, "\xf4");
+		memcpy(ram + CODE, code[i], 3);
+		state.regs.rbx = MMIO;
+		CHECK_EQ(emulate(), DECODE_MMIO_WAIT);
+		CHECK_EQ(nth(0)->access, DECODE_READ | DECODE_WRITE);
+	}
+}
+
 /* CMP, TEST, BT and CMOV read for reading only: read-only memory is no fault. */
 TEST(decode_driver_reads_only_to_read)
 {
