@@ -65,7 +65,7 @@ LIBC := memchr memcmp memcpy memmove memset strchr strcmp strlcpy strlen \
 build/newlib/unpacked:
 	@rm -rf build/newlib && mkdir -p build/newlib/source build/newlib/include
 	tar -xf $(lastword $(sort $(wildcard /usr/src/newlib/newlib-*.tar.xz))) -C build/newlib/source \
-		--strip-components=1 --wildcards '*/newlib/libc/string' '*/newlib/libc/include' '*/COPYING.NEWLIB'
+		--strip-components=1 --wildcards '*/newlib/libc/string' '*/newlib/libc/ctype' '*/newlib/libc/locale' '*/newlib/libc/include' '*/COPYING.NEWLIB'
 	@cp -r $(NEWLIB)/include/. build/newlib/include/
 	@touch build/newlib/include/newlib.h build/newlib/include/_newlib_version.h $@
 

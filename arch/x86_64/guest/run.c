@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * run.c - KVM_RUN on this CPU: takes over what the driver left in the exit
+ * page, stays in the guest until something is the driver's or the VMM's, and
+ * says what.
+ *
+ * Called by: dispatch.c (op_KVM_RUN). Calls: the backend.
+ * Concurrency: the vCPU is this CPU's alone (vcpu_get).
+ */
+#include "vcpu_arch.h"
+#include "vm.h"
+#include "machine.h"
+
+#define RFLAGS_SETTABLE 0x3f7fd7ull	/* all but the reserved ones (APM vol. 1, 3.1.4) */
+
+void queue_exception(struct vcpu *v, u32 vector, int has_error, u32 error)
+{
+	struct events *e = &v->arch.events;
+
+	e->exception = 1;
+	e->exception_vector = (u8)vector;
+	e->exception_has_error = (u8)has_error;
+	e->exception_error = error;
+}
+
+void exit_common(struct vcpu *v, u32 reason)
+{
+	backend->exit_fields(v, &v->page->out);
+	v->page->out.apic_base = v->arch.apic_base;
+	v->page->out.reason = reason;
+}
+
+static void resume_regs(struct vcpu *v, const struct abi_regs *from)
+{
+	struct abi_regs r = *from;
+
+	r.rflags &= RFLAGS_SETTABLE;
+	backend->set_regs(v, &r);
+}
+
+/* The driver's half of the exit page, each field read once. */
+static void resume(struct vcpu *v, const struct exit_resume *in)
+{
+	u32 flags = READ_ONCE(in->flags);
+
+	v->arch.window = READ_ONCE(in->request_window);
+	if (!flags)
+		return;
+	if (flags & RESUME_REGS)
+		resume_regs(v, &in->regs);
+	if (flags & (RESUME_RAX | RESUME_RIP | RESUME_CR8))
+		backend->set_fields(v, flags, in);
+	if (flags & (RESUME_RIP | RESUME_REGS))
+		*backend->special(v, SPECIAL_SHADOW) = !!(flags & RESUME_SHADOW_STI);
+	if (flags & RESUME_INJECT) {
+		queue_exception(v, READ_ONCE(in->inject_vector) & 31, !!READ_ONCE(in->inject_has_error),
+				(u32)READ_ONCE(in->inject_error));
+		if (v->arch.events.exception_vector == VECTOR_PF)
+			*backend->special(v, SPECIAL_CR2) = READ_ONCE(in->inject_cr2);
+	}
+}
+
+int machine_vcpu_run(struct cpu *cpu, struct vcpu *v)
+{
+	resume(v, &v->page->in);
+	v->exits[EXIT_ENTRIES]++;
+	backend->load(cpu, v);
+	while (!backend->enter(cpu, v))
+		;
+	backend->unload(cpu, v);
+	return 0;
+}
+
+void machine_vm_init(struct vm *vm)
+{
+	/* All vCPUs count from the VM's creation (KVM starts them within a second of each other). */
+	vm->arch.tsc_offset = 0 - rdtsc();
+}

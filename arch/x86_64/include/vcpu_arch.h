@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * vcpu_arch.h - the x86 part of struct vcpu and struct vm, and the table of
+ * operations that each backend (svm/, vmx/) fills.
+ */
+#ifndef VCPU_ARCH_H
+#define VCPU_ARCH_H
+
+#include "types.h"
+#include "percpu.h"
+#include "cpu.h"
+#include "abi/x86_64/exit.h"
+
+struct vm;
+struct vcpu;
+struct pool;
+
+/* What waits to be injected, in KVM's terms (kvm_vcpu_events). */
+struct events {
+	u8 exception;		/* 1: pending or to be injected again */
+	u8 exception_vector;
+	u8 exception_has_error;
+	u8 interrupt;		/* 1: to be injected at the next entry */
+	u8 interrupt_vector;
+	u8 interrupt_soft;	/* software interrupt that was interrupted: length in soft_length */
+	u8 nmi_pending;
+	u8 nmi_injected;
+	u8 nmi_masked;
+	u8 nmi_iret;		/* an IRET that ends the mask is under way, at nmi_iret_rip */
+	u32 exception_error;
+	u64 nmi_iret_rip;
+};
+
+#define GUEST_MSRS 80u		/* slots for stored MSRs (guest/msr.c) */
+#define CPUID_INDEX 64u		/* leaves looked up without a search, in each of three ranges */
+
+struct vcpu_arch {
+	struct gprs regs;	/* RAX and RSP live in the backend's state block while it runs */
+	struct vmcb *vmcb;
+	u64 vmcb_pa;
+	void *fpu;		/* XSAVE area */
+	u64 xcr0;
+	struct events events;
+	u64 apic_base;
+	u64 tsc_aux;
+	u64 tsc_adjust;
+	u64 tsc_offset;
+	u64 dr[4];
+	u32 dr_live;		/* the guest uses DR0 to DR3: switch them */
+	u32 window;		/* this run's request_window */
+	u32 asid;
+	u64 asid_generation;
+	struct cpu *asid_cpu;
+	struct abi_cpuid_entry2 *cpuid;
+	u32 cpuid_count;
+	u16 cpuid_first[3][CPUID_INDEX];	/* 1 + first entry of a leaf */
+	u64 msr[GUEST_MSRS];
+};
+
+struct vm_arch {
+	u64 tsc_offset;
+};
+
+/* The service VM's first state on a CPU: 64-bit mode, flat, interrupts off. */
+struct service_entry {
+	u64 rip, rsi, cr3;
+};
+
+/*
+ * One backend. All called with interrupts held off (GIF = 0, or IF = 0 in VMX
+ * root), on the CPU they speak of.
+ */
+struct backend {
+	const char *name;
+	const char *(*missing)(void);			/* what this CPU lacks, in words for the user; NULL: nothing */
+	void (*maps_init)(struct pool *pool);		/* boot: what all CPUs share */
+	void (*cpu_enable)(struct cpu *cpu);
+	void (*service_init)(struct cpu *cpu, const struct service_entry *e);
+	void (*service_loop)(struct cpu *cpu) NORETURN;
+	int (*vcpu_init)(struct vcpu *v);		/* 0 or -ENOMEM */
+	void (*load)(struct cpu *cpu, struct vcpu *v);	/* the service VM's state out, the guest's in */
+	void (*unload)(struct cpu *cpu, struct vcpu *v);
+	int (*enter)(struct cpu *cpu, struct vcpu *v);	/* one stay in the guest. 0: enter again, 1: exit page filled */
+	void (*get_sregs)(struct vcpu *v, struct abi_sregs *s);	/* segments, tables, control registers, EFER */
+	void (*set_sregs)(struct vcpu *v, const struct abi_sregs *s);
+	u64 *(*msr_slot)(struct vcpu *v, u32 msr);	/* where an MSR of the switched set lives; NULL: not one */
+	void (*get_regs)(struct vcpu *v, struct abi_regs *r);
+	void (*set_regs)(struct vcpu *v, const struct abi_regs *r);
+	void (*exit_fields)(struct vcpu *v, struct exit_state *x);	/* the "always" fields but reason and apic_base */
+	void (*set_fields)(struct vcpu *v, u32 flags, const struct exit_resume *in);	/* RESUME_RAX, _RIP, _CR8 */
+	void (*reset)(struct vcpu *v);
+	void (*nmi_mask)(struct vcpu *v);		/* events.nmi_masked was set from outside */
+	void (*set_tsc_offset)(struct vcpu *v, u64 offset);
+	u64 *(*special)(struct vcpu *v, int which);	/* SPECIAL_*: single fields */
+};
+
+enum { SPECIAL_DR6, SPECIAL_DR7, SPECIAL_SHADOW, SPECIAL_CR2 };
+
+extern const struct backend svm_backend;
+extern const struct backend *backend;
+
+/* ---- guest/ ---- */
+extern int cpu_has_ibpb, cpu_has_tsc_aux;
+void fpu_init(void);				/* boot: which components there are */
+void fpu_reset(struct vcpu *v);
+void fpu_load(struct cpu *cpu, struct vcpu *v);	/* service VM's out, guest's in */
+void fpu_unload(struct cpu *cpu, struct vcpu *v);
+extern u64 fpu_mask;				/* XCR0 bits that a guest may set; 0: no XSAVE */
+extern u32 fpu_bytes;				/* of the area for all of them */
+int fpu_xcr0_valid(u64 xcr0);
+int fpu_set(struct vcpu *v, const u8 *image);	/* 4096 bytes of KVM_SET_XSAVE; 1: not valid */
+void fpu_changed(struct vcpu *v);
+
+/* CPUID for the guest's current EAX, ECX. cr4 decides OSXSAVE and OSPKE. */
+void cpuid_guest(struct vcpu *v, u64 cr4);
+/* CPUID as the service VM sees it. */
+struct cpuid cpuid_service(u32 leaf, u32 subleaf, u64 cr4);
+int cpuid_has(const struct vcpu *v, u32 leaf, int reg, u32 bit);
+
+/* From the guest: 0, or 1 = #GP. From KVM_SET_MSRS: host = 1. */
+int msr_read(struct vcpu *v, u32 msr, u64 *value, int host);
+int msr_write(struct vcpu *v, u32 msr, u64 value, int host);
+void msr_reset(struct vcpu *v);
+int efer_valid(u64 efer);
+int apic_base_valid(const struct vcpu *v, u64 value);
+
+/* Writes the "always" fields of the exit page. ready: see exit_state.ready. */
+void exit_common(struct vcpu *v, u32 reason);
+
+void queue_exception(struct vcpu *v, u32 vector, int has_error, u32 error);
+
+#endif

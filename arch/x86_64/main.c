@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * main.c - the order in which the hypervisor comes up on x86-64.
+ *
+ * boot_main() is the table of contents: parse what the loader left, see that
+ * the machine has all we need, take memory, build our own page tables, prepare
+ * the service VM, start the other CPUs, go. Every failure that a person can
+ * meet ends in one clear line and a halt, before anything half-works.
+ */
+#include <string.h>
+#include "boot/boot.h"
+#include "console.h"
+#include "cpu.h"
+#include "errno.h"
+#include "log.h"
+#include "machine.h"
+#include "memory.h"
+#include "percpu.h"
+#include "phys.h"
+#include "pool.h"
+#include "pt.h"
+#include "ring.h"
+#include "service.h"
+#include "smp.h"
+#include "trap.h"
+#include "vcpu_arch.h"
+#include "vm.h"
+#include "abi/hypercall.h"
+
+#define GIB (1ull << 30)
+#define POOL_FIXED (4ull << 20)
+#define POOL_PER_CPU (128ull << 10)
+#define POOL_PER_GIB (32ull << 10)
+#define HANDOFF_BYTES (HANDOFF_SCRATCH + LINUX_SCRATCH_BYTES)
+
+#define PTE_PRESENT 0x1ull
+#define PTE_WRITE 0x2ull
+#define PTE_UNCACHED 0x18ull
+#define PTE_NX (1ull << 63)
+
+static const struct pt_format host_format = {
+	.present = PTE_PRESENT, .large = 0x80, .table = 0x3, .address = 0x000ffffffffff000ull,
+};
+
+u64 image_pa;
+const struct backend *backend = &svm_backend;
+static struct pool pool;
+static struct pt host_pt;
+static u64 region_pa, region_bytes;	/* pool and page records */
+
+extern u8 image_start[], text_end[], rodata_end[], init_start[], init_end[], data_start[], image_end[];
+u8 boot_block[CPU_BLOCK_BYTES] __attribute__((aligned(CPU_BLOCK_BYTES)));
+void boot_main(u32 magic, u32 mbi);
+
+static void die(const char *what) NORETURN;
+static void die(const char *what)
+{
+	if (what)
+		log_print("tenon: cannot start: %s\n", what);
+	log_print("tenon: the machine is halted; nothing was changed\n");
+	for (;;)
+		asm volatile("cli; hlt");
+}
+
+static u64 image_bytes(void)
+{
+	return (u64)(image_end - image_start);
+}
+
+/* ---- memory ---- */
+
+static INIT void take_memory(struct boot_info *info, u32 cpus_found)
+{
+	u64 pages = memmap_ram_top(info) / PAGE_SIZE;
+	u64 need = POOL_FIXED + cpus_found * POOL_PER_CPU + pages * PAGE_SIZE / GIB * POOL_PER_GIB;
+
+	region_bytes = align_up(need + pages * sizeof(u32), BLOCK_SIZE);
+	if (memmap_reserve(info, image_pa, image_bytes(), REGION_RESERVED))
+		die(NULL);
+	region_pa = memmap_find(info, region_bytes, BLOCK_SIZE, 0x100000, 1ull << 32);
+	if (!region_pa || memmap_reserve(info, region_pa, region_bytes, REGION_RESERVED))
+		die("too little memory: no room for the hypervisor itself");
+}
+
+static INIT void host_map(u64 va, u64 pa, u64 bytes, u64 attr)
+{
+	if (pt_map(&host_pt, va, pa, align_up(bytes, PAGE_SIZE) / PAGE_SIZE, PTE_PRESENT | attr, NULL, NULL) !=
+	    align_up(bytes, PAGE_SIZE) / PAGE_SIZE)
+		die("too little memory for the hypervisor's page tables");
+}
+
+static INIT void host_map_image(u8 *from, u8 *to, u64 attr)
+{
+	if (to > from)
+		host_map((u64)from, virt_to_phys(from), (u64)(to - from), attr);
+}
+
+/* RAM and firmware's tables; our own region is RAM that was reserved. The image has one name only. */
+static INIT void build_host_tables(const struct boot_info *info)
+{
+	u32 i;
+
+	host_pt = (struct pt) { &host_format, &pool, pool_alloc(&pool), cpuid(0x80000001, 0).edx & (1u << 26) ? 2 : 1 };
+	for (i = 0; i < info->region_count; i++) {
+		const struct boot_region *r = &info->regions[i];
+		u64 base = align_up(r->base, PAGE_SIZE), end = align_down(r->base + r->size, PAGE_SIZE);
+
+		if ((r->type == REGION_RAM || r->type == REGION_ACPI) && end > base)
+			host_map(PHYS_BASE + base, base, end - base, PTE_WRITE | PTE_NX);
+	}
+	host_map(PHYS_BASE + region_pa, region_pa, region_bytes, PTE_WRITE | PTE_NX);
+	host_map(PHYS_BASE + 0xb8000, 0xb8000, PAGE_SIZE, PTE_WRITE | PTE_NX | PTE_UNCACHED);
+	host_map(APIC_VA, APIC_BASE_RESET, PAGE_SIZE, PTE_WRITE | PTE_NX | PTE_UNCACHED);
+	host_map_image(image_start, text_end, 0);
+	host_map_image(text_end, rodata_end, PTE_NX);
+	host_map_image(init_start, init_end, PTE_WRITE);
+	host_map_image(data_start, image_end, PTE_WRITE | PTE_NX);
+}
+
+static INIT void assign_owners(const struct boot_info *info)
+{
+	u64 pages = memmap_ram_top(info) / PAGE_SIZE, pool_bytes = region_bytes - align_up(pages * sizeof(u32), PAGE_SIZE);
+	u32 *table = phys_to_virt(region_pa + pool_bytes);
+	u32 i;
+
+	memset(table, 0, pages * sizeof(u32));
+	memory_init(table, pages);
+	for (i = 0; i < info->region_count; i++)
+		if (info->regions[i].type == REGION_RAM)
+			memory_assign(info->regions[i].base, info->regions[i].size / PAGE_SIZE, OWNER_SERVICE);
+	memory_assign(image_pa, align_up(image_bytes(), PAGE_SIZE) / PAGE_SIZE, OWNER_HYPERVISOR);
+	memory_assign(region_pa, region_bytes / PAGE_SIZE, OWNER_HYPERVISOR);
+	pool_add(&pool, region_pa, pool_bytes);
+}
+
+/* The power-of-two block of a variable range: addresses a with (a & mask) == (base & mask). */
+int service_covers_hypervisor(u64 base, u64 mask)
+{
+	u64 size = (mask & -mask), start = base & mask;
+
+	if (!mask)
+		return 1;
+	return (start < region_pa + region_bytes && start + size > region_pa) ||
+		(start < image_pa + image_bytes() && start + size > image_pa);
+}
+
+void machine_counts(struct mem_stats *out)
+{
+	out->pool_pages = pool.pages_total;
+	out->pool_free = pool.pages_free;
+	out->total_pages = (region_bytes + image_bytes()) / PAGE_SIZE;
+}
+
+/* ---- CPUs ---- */
+
+static INIT void cpu_alloc(u32 index, u32 apic_id)
+{
+	u64 pa = index ? pool_alloc_pages(&pool, 2 * CPU_BLOCK_BYTES / PAGE_SIZE) : 0;
+	struct cpu *c = index ? phys_to_virt(align_up(pa, CPU_BLOCK_BYTES)) : (struct cpu *)boot_block;
+
+	if (index && !pa)
+		die("too little memory for all CPUs");
+	c->index = index;
+	c->apic_id = apic_id;
+	c->vmcb_pa = pool_alloc(&pool);
+	c->vmcb = phys_to_virt(c->vmcb_pa);
+	c->hsave_pa = pool_alloc(&pool);
+	c->fpu = phys_to_virt(pool_alloc_pages(&pool, (fpu_bytes + PAGE_SIZE - 1) / PAGE_SIZE));
+	c->scratch = phys_to_virt(pool_alloc_pages(&pool, RING_OP_BYTES / PAGE_SIZE));
+	cpus[index] = c;
+}
+
+/* The boot CPU is cpus[0] whatever the MADT's order. */
+static INIT void cpus_alloc(const u32 *apic_ids, u32 found)
+{
+	u32 boot_id = smp_apic_id(), i;
+
+	cpu_count = 1;
+	cpu_alloc(0, boot_id);
+	for (i = 0; i < found; i++)
+		if (apic_ids[i] != boot_id)
+			cpu_alloc(cpu_count++, apic_ids[i]);
+}
+
+static void cpu_set_up(struct cpu *cpu)
+{
+	trap_load();
+	write_cr3(host_pt.root);
+	write_cr4(CR4_PAE | CR4_PGE | CR4_MCE | CR4_OSFXSR | CR4_OSXMMEXCPT | (fpu_mask ? CR4_OSXSAVE : 0));
+	write_cr0(CR0_PG | CR0_PE | CR0_ET | CR0_NE | CR0_WP | CR0_MP);
+	backend->cpu_enable(cpu);
+}
+
+static void ap_main(void)
+{
+	struct cpu *cpu = cpu_this();
+
+	cpu_set_up(cpu);
+	service_wait(cpu);
+	backend->service_loop(cpu);
+}
+
+/* A page of RAM below 640 KiB for the trampoline; its contents are kept, so it may be anybody's. */
+static INIT u64 low_page(const struct boot_info *info)
+{
+	u64 end, page = 0;
+	u32 i;
+
+	for (i = 0; i < info->region_count; i++) {
+		end = align_down(min_u64(info->regions[i].base + info->regions[i].size, 0xa0000), PAGE_SIZE);
+		if (info->regions[i].type == REGION_RAM && end >= info->regions[i].base + PAGE_SIZE && end > page)
+			page = end - PAGE_SIZE;
+	}
+	if (!page)
+		die("no RAM below 640 KiB to start the other CPUs from");
+	return page;
+}
+
+static INIT void report_cpus(void)
+{
+	u32 i, up = 1;
+
+	for (i = 1; i < cpu_count; i++)
+		up += READ_ONCE(cpus[i]->state) != CPU_ABSENT;
+	log_print("tenon: %u of %u CPUs up\n", up, cpu_count);
+}
+
+/* ---- the service VM ---- */
+
+static INIT u64 handoff_take(struct boot_info *info)
+{
+	u64 pa = memmap_find(info, HANDOFF_BYTES, PAGE_SIZE, 0x100000, 1ull << 32);
+
+	if (!pa || memmap_reserve(info, pa, HANDOFF_BYTES, REGION_RESERVED))
+		die("too little memory below 4 GiB");
+	return pa;
+}
+
+static INIT void load_service(const struct boot_info *info, u64 handoff, struct linux_entry *entry)
+{
+	struct linux_request req = {
+		.rsdp_pa = handoff + HANDOFF_ACPI,
+		.scratch_pa = handoff + HANDOFF_SCRATCH,
+		.scratch_size = LINUX_SCRATCH_BYTES,
+	};
+
+	if (info->module_count == 0)
+		die("no service VM: the boot menu entry needs a line `module2 /path/to/vmlinuz ...` behind `multiboot2`");
+	req.kernel_pa = info->modules[0].pa;
+	req.kernel_size = info->modules[0].size;
+	req.cmdline = info->modules[0].cmdline;
+	if (info->module_count > 1) {
+		req.initrd_pa = info->modules[1].pa;
+		req.initrd_size = info->modules[1].size;
+	}
+	if (linux_load(info, &req, entry))
+		die(NULL);
+}
+
+/* Boot code and data: out of the image's mapping, into the pool under their PHYS_BASE name. */
+static void release_init(void)
+{
+	u64 pa = virt_to_phys(init_start), bytes = (u64)(init_end - init_start);
+
+	pt_split(&host_pt, (u64)init_start, bytes / PAGE_SIZE);
+	pt_unmap(&host_pt, (u64)init_start, bytes / PAGE_SIZE, NULL, NULL);
+	if (pt_map(&host_pt, PHYS_BASE + pa, pa, bytes / PAGE_SIZE, PTE_PRESENT | PTE_WRITE | PTE_NX, NULL, NULL) !=
+	    bytes / PAGE_SIZE)
+		return;
+	write_cr3(host_pt.root);
+	pool_add(&pool, pa, bytes);
+}
+
+static void start_service(struct cpu *cpu, const struct linux_entry *entry) NORETURN;
+static void start_service(struct cpu *cpu, const struct linux_entry *entry)
+{
+	struct service_entry e = { entry->entry_pa, entry->boot_params_pa, service_identity_cr3 };
+
+	release_init();
+	log_print("tenon: starting the service VM\n");
+	console_release();
+	cpu->state = CPU_SERVICE;
+	backend->service_init(cpu, &e);
+	backend->service_loop(cpu);
+}
+
+static struct boot_info info __attribute__((section(".init.data")));
+
+INIT void boot_main(u32 magic, u32 mbi)
+{
+	struct linux_entry entry;
+	u32 apic_ids[MAX_CPUS];
+	u64 handoff;
+	int found;
+
+	console_init();
+	log_print("tenon: microhypervisor, ABI %u\n", ABI_VERSION);
+	trap_init();
+	trap_load();
+	if (multiboot2_parse(magic, mbi, &info))
+		die(NULL);
+	if (info.fb.type == FB_TEXT)
+		console_text(info.fb.pa);
+	if (backend->missing())
+		die(backend->missing());
+	found = acpi_cpus(&info, apic_ids, MAX_CPUS);
+	if (found < 0)
+		die(NULL);
+	take_memory(&info, (u32)found);
+	handoff = handoff_take(&info);
+	assign_owners(&info);
+	build_host_tables(&info);
+	write_cr3(host_pt.root);
+	write_cr4(read_cr4() | CR4_OSFXSR | (cpuid(1, 0).ecx & (1u << 26) ? CR4_OSXSAVE : 0));
+	fpu_init();
+	cpu_has_ibpb = cpuid(0x80000000, 0).eax >= 0x80000008 && (cpuid(0x80000008, 0).ebx >> 12 & 1);
+	cpu_has_tsc_aux = cpuid(0x80000001, 0).edx >> 27 & 1;
+	dispatch_init();
+	vm_init();
+	backend->maps_init(&pool);
+	cpus_alloc(apic_ids, (u32)found);
+	service_memory_init(&info, &pool);
+	service_handoff_init(handoff);
+	if (acpi_build_wakeup(&info, handoff + HANDOFF_ACPI, HANDOFF_ACPI_BYTES, service_mailbox_pa))
+		die(NULL);
+	load_service(&info, handoff, &entry);
+	log_print("tenon: %s, %lu MiB of RAM, %lu KiB of it ours\n", backend->name,
+		  (unsigned long)(memmap_ram_pages(&info) >> 8), (unsigned long)((region_bytes + image_bytes()) >> 10));
+	smp_start(low_page(&info), ap_main);
+	report_cpus();
+	cpu_set_up(cpus[0]);
+	start_service(cpus[0], &entry);
+}

@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * service.c - the service VM's memory, MSR policy and CPU wake-up, for both
+ * backends.
+ *
+ * Owns: the one-to-one second-stage tables. Invariant: no page whose owner is
+ * the hypervisor or a user VM is reachable through them.
+ * Concurrency: service_lock for the tables. See: docs/abi.md, "What the service
+ * VM may not do"; ACPI 6.4, 5.2.12.19 (wakeup mailbox).
+ */
+#include <string.h>
+#include "service.h"
+#include "boot/boot.h"
+#include "memory.h"
+#include "machine.h"
+#include "errno.h"
+#include "phys.h"
+#include "lock.h"
+#include "pt.h"
+#include "log.h"
+
+/* NPT entries have the form of long-mode ones; every access counts as a user's (APM vol. 2, 15.25.5). */
+#define NPT_PRESENT 0x1ull
+#define NPT_WRITE 0x2ull
+#define NPT_USER 0x4ull
+#define NPT_ACCESSED_DIRTY 0x60ull
+#define NPT_LEAF (NPT_PRESENT | NPT_USER | NPT_ACCESSED_DIRTY)
+
+static const struct pt_format npt_format = {
+	.present = NPT_PRESENT,
+	.large = 0x80,
+	.table = NPT_PRESENT | NPT_WRITE | NPT_USER,
+	.address = 0x000ffffffffff000ull,
+};
+
+const struct pt_format *machine_guest_format = &npt_format;
+u64 service_generation = 1;
+u64 service_identity_cr3, service_mailbox_pa;
+
+static struct pt service_pt;
+static struct lock service_lock;
+static u64 physical_top;	/* end of physical addresses */
+static int leaf_max;
+
+u64 machine_guest_attr(int writable)
+{
+	return NPT_LEAF | (writable ? NPT_WRITE : 0);
+}
+
+int machine_guest_leaf_max(void)
+{
+	return 1;	/* 2 MiB: the unit in which the driver finds contiguous memory */
+}
+
+u64 machine_guest_top(void)
+{
+	return physical_top;
+}
+
+u64 service_pt_root(void)
+{
+	return service_pt.root;
+}
+
+/* ---- memory ---- */
+
+static int hidden(u64 pa)
+{
+	u32 owner = memory_owner(pa);
+
+	return owner != OWNER_NONE && owner != OWNER_SERVICE;
+}
+
+static int map(u64 pa, u64 pages)
+{
+	return pt_map(&service_pt, pa, pa, pages, NPT_LEAF | NPT_WRITE, NULL, NULL) == pages ? 0 : -ENOMEM;
+}
+
+INIT void service_memory_init(const struct boot_info *info, struct pool *pool)
+{
+	u64 top = align_up(memmap_ram_top(info), 1ull << 30), pa, end;
+	u32 bits = cpuid(0x80000008, 0).eax & 0xff;
+
+	physical_top = 1ull << (bits < 48 ? bits : 48);
+	leaf_max = cpuid(0x80000001, 0).edx & (1u << 26) ? 2 : 1;
+	service_pt = (struct pt) { &npt_format, pool, pool_alloc(pool), leaf_max };
+	if (top < 1ull << 32)
+		top = 1ull << 32;
+	if (map(0, top / PAGE_SIZE))
+		panic("no memory for the service VM's tables\n");
+	for (pa = 0; pa < top; pa = end) {
+		for (end = pa; end < top && hidden(end) == hidden(pa); end += PAGE_SIZE)
+			;
+		if (hidden(pa) && pt_split(&service_pt, pa, (end - pa) / PAGE_SIZE))
+			panic("no memory for the service VM's tables\n");
+		if (hidden(pa))
+			pt_unmap(&service_pt, pa, (end - pa) / PAGE_SIZE, NULL, NULL);
+	}
+}
+
+/*
+ * Every CPU flushes before it enters the service VM again; those in it now are
+ * kicked and waited for. Pairs with the backends' service_enter().
+ */
+static void shootdown(void)
+{
+	u64 generation = __atomic_add_fetch(&service_generation, 1, __ATOMIC_SEQ_CST);
+	struct cpu *c;
+	u32 i;
+
+	for (i = 0; i < cpu_count; i++) {
+		c = cpus[i];
+		if (c == cpu_this() || !__atomic_load_n(&c->in_service, __ATOMIC_SEQ_CST))
+			continue;
+		cpu_kick(c);
+		while (READ_ONCE(c->in_service) && READ_ONCE(c->service_seen) < generation)
+			cpu_poll();
+	}
+}
+
+int service_hide(u64 pa, u64 pages)
+{
+	int err;
+
+	lock_acquire(&service_lock);
+	err = pt_split(&service_pt, pa, pages);
+	if (!err) {
+		pt_unmap(&service_pt, pa, pages, NULL, NULL);
+		shootdown();
+	}
+	lock_release(&service_lock);
+	return err;
+}
+
+/* From not present to present: no flush (APM vol. 2, 5.5.3). A table for it is there since service_hide(). */
+void service_show(u64 pa, u64 pages)
+{
+	lock_acquire(&service_lock);
+	if (map(pa, pages))
+		log_print("tenon: no memory to give back %lx\n", (unsigned long)pa);
+	lock_release(&service_lock);
+}
+
+/* The largest leaf around gpa that holds nothing hidden. */
+static u64 leaf_bytes(u64 gpa)
+{
+	u64 base = align_down(gpa, BLOCK_SIZE), pa;
+
+	for (pa = base; pa < base + BLOCK_SIZE; pa += PAGE_SIZE)
+		if (hidden(pa))
+			return PAGE_SIZE;
+	return BLOCK_SIZE;
+}
+
+int service_fault(u64 gpa)
+{
+	u64 bytes;
+	int err, level;
+
+	if (gpa >= physical_top || hidden(gpa))
+		return 1;
+	lock_acquire(&service_lock);
+	bytes = leaf_bytes(gpa);
+	err = 0;
+	if (hidden(gpa))
+		err = 1;
+	else if (!pt_lookup(&service_pt, gpa, &level))
+		err = map(align_down(gpa, bytes), bytes / PAGE_SIZE);
+	lock_release(&service_lock);
+	return err;
+}
+
+/* ---- MSRs ---- */
+
+#define READ 1
+#define WRITE 2
+
+const struct service_msr service_msrs[] = {
+	{ 0x1b, 0x1b, WRITE, SMSR_APIC_BASE },
+	{ 0x200, 0x20f, WRITE, SMSR_MTRR },
+	{ 0x2ff, 0x2ff, WRITE, SMSR_MTRR },
+	{ 0xc0000080, 0xc0000080, READ | WRITE, SMSR_EFER },
+	{ 0xc0000103, 0xc0000103, WRITE, SMSR_TSC_AUX },
+	{ 0xc0010010, 0xc0010010, WRITE, SMSR_FIXED },		/* SYSCFG */
+	{ 0xc0010016, 0xc001001a, WRITE, SMSR_FIXED },		/* IORRs, TOP_MEM */
+	{ 0xc001001d, 0xc001001d, WRITE, SMSR_FIXED },		/* TOP_MEM2 */
+	{ 0xc0010020, 0xc0010020, WRITE, SMSR_IGNORED },	/* patch loader */
+	{ 0xc0010058, 0xc0010058, WRITE, SMSR_FIXED },		/* MMIO configuration base */
+	{ 0xc0010111, 0xc0010113, WRITE, SMSR_FIXED },		/* SMM_BASE, SMM_ADDR, SMM_MASK */
+	{ 0xc0010114, 0xc0010114, READ | WRITE, SMSR_HIDDEN },	/* VM_CR */
+	{ 0xc0010117, 0xc0010117, READ | WRITE, SMSR_HIDDEN },	/* VM_HSAVE_PA */
+	{ 0xc0010130, 0xc0010131, READ | WRITE, SMSR_HIDDEN },	/* GHCB, SEV status */
+};
+const u32 service_msr_count = ARRAY_SIZE(service_msrs);
+
+static const struct service_msr *msr_find(u32 msr)
+{
+	u32 i;
+
+	for (i = 0; i < service_msr_count; i++)
+		if (msr >= service_msrs[i].first && msr <= service_msrs[i].last)
+			return &service_msrs[i];
+	return NULL;
+}
+
+int service_msr_read(struct cpu *cpu, u32 msr, u64 *value, u64 efer)
+{
+	const struct service_msr *m = msr_find(msr);
+
+	(void)cpu;
+	if (!m)
+		return 1;
+	switch (m->kind) {
+	case SMSR_EFER:
+		*value = efer & ~EFER_SVME;
+		return 0;
+	case SMSR_HIDDEN:
+		*value = msr == 0xc0010114 ? 0x18 : 0;	/* VM_CR: SVMDIS and LOCK */
+		return 0;
+	default:
+		*value = rdmsr(msr);
+		return 0;
+	}
+}
+
+static int efer_write(u64 value, u64 *efer)
+{
+	if (!efer_valid(value) || ((value & EFER_LME) != (*efer & EFER_LME) && (*efer & EFER_LMA)))
+		return 1;
+	*efer = (value & ~EFER_LMA) | (*efer & EFER_LMA) | EFER_SVME;
+	return 0;
+}
+
+/* Mode switches only: off to on, xAPIC to x2APIC. The page stays where it is. */
+static int apic_base_write(u64 value)
+{
+	if ((value ^ rdmsr(MSR_APIC_BASE)) & ~(APIC_BASE_ENABLE | APIC_BASE_X2APIC))
+		return 1;
+	wrmsr(MSR_APIC_BASE, value);
+	return 0;
+}
+
+/*
+ * Firmware's memory types stay as they are where the hypervisor lives: a
+ * variable range may change while it is switched off, or when it does not
+ * cover our memory (SDM vol. 3, 12.11.2.3). The default type stays.
+ */
+static int mtrr_write(u32 msr, u64 value)
+{
+	u64 base, mask, old = rdmsr(msr);
+
+	if (value == old)
+		return 0;
+	if (msr == 0x2ff) {
+		/* Linux switches MTRRs off while it changes them: the flag is dropped, the rest must be equal. */
+		return ((value ^ old) & ~0xc00ull) ? 1 : 0;
+	}
+	base = (msr & 1 ? rdmsr(msr - 1) : value) & ~0xfffull;
+	mask = (msr & 1 ? value : rdmsr(msr + 1));
+	if ((mask & 0x800) && service_covers_hypervisor(base, mask & ~0xfffull))
+		return 1;
+	wrmsr(msr, value);
+	return 0;
+}
+
+int service_msr_write(struct cpu *cpu, u32 msr, u64 value, u64 *efer)
+{
+	const struct service_msr *m = msr_find(msr);
+
+	if (!m)
+		return 1;
+	switch (m->kind) {
+	case SMSR_EFER:
+		return efer_write(value, efer);
+	case SMSR_APIC_BASE:
+		return apic_base_write(value);
+	case SMSR_MTRR:
+		return mtrr_write(msr, value);
+	case SMSR_IGNORED:
+		return 0;
+	case SMSR_TSC_AUX:
+		if (value >> 32 || !cpu_has_tsc_aux)
+			return 1;
+		cpu->tsc_aux = value;
+		wrmsr(msr, value);
+		return 0;
+	case SMSR_FIXED:
+		return value != rdmsr(msr);
+	default:
+		return 1;
+	}
+}
+
+/* ---- CPU wake-up ---- */
+
+struct mailbox {
+	u16 command;		/* 1: wake up */
+	u16 reserved;
+	u32 apic_id;
+	u64 vector;
+};
+
+/* Identity of the first 4 GiB in 2 MiB pages, in Linux's reserved memory: the wakeup code starts on it. */
+INIT void service_handoff_init(u64 pa)
+{
+	u64 *pml4 = phys_to_virt(pa + HANDOFF_TABLES), *pdpt = pml4 + PT_ENTRIES, *pd = pdpt + PT_ENTRIES;
+	u32 i;
+
+	memset(phys_to_virt(pa), 0, HANDOFF_ACPI);
+	service_mailbox_pa = pa + HANDOFF_MAILBOX;
+	service_identity_cr3 = virt_to_phys(pml4);
+	pml4[0] = virt_to_phys(pdpt) | npt_format.table;
+	for (i = 0; i < 4; i++)
+		pdpt[i] = virt_to_phys(pd + i * PT_ENTRIES) | npt_format.table;
+	for (i = 0; i < 4 * PT_ENTRIES; i++)
+		pd[i] = (u64)i * BLOCK_SIZE | NPT_LEAF | NPT_WRITE | npt_format.large;
+}
+
+void service_wait(struct cpu *cpu)
+{
+	struct mailbox *box = phys_to_virt(service_mailbox_pa);
+	struct service_entry entry = { .cr3 = service_identity_cr3 };
+
+	WRITE_ONCE(cpu->state, CPU_WAITING);
+	while (READ_ONCE(box->command) != 1 || READ_ONCE(box->apic_id) != cpu->apic_id)
+		cpu_poll();
+	entry.rip = READ_ONCE(box->vector);
+	WRITE_ONCE(cpu->state, CPU_SERVICE);
+	backend->service_init(cpu, &entry);
+	__atomic_store_n(&box->command, 0, __ATOMIC_RELEASE);
+}

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * service.c - the service VM on SVM: its run loop and its few exits.
+ *
+ * Invariant: an exit that returns to the service VM touches no FS, GS, TR or
+ * SYSCALL state, so it needs no VMLOAD or VMSAVE. Interrupts are not
+ * intercepted: they reach the service VM without us.
+ * Called by: boot (once per CPU, never returns). Calls: ring.c, guest/.
+ * See: APM vol. 2, 15.6 (#VMEXIT), 15.13 (interrupts), 15.17 (GIF).
+ */
+#include "svm.h"
+#include "service.h"
+#include "ring.h"
+#include "log.h"
+
+typedef void (*service_fn)(struct cpu *cpu, struct vmcb *b);
+
+void svm_service_inject(struct cpu *cpu, u32 vector, u64 type, int has_error)
+{
+	cpu->vmcb->event_inj = EVENT_VALID | type << 8 | vector | (has_error ? EVENT_ERROR : 0);
+}
+
+static void inject_gp(struct cpu *cpu)
+{
+	svm_service_inject(cpu, VECTOR_GP, EVENT_EXCEPTION, 1);
+}
+
+static void service_undefined(struct cpu *cpu, struct vmcb *b)
+{
+	(void)b;
+	svm_service_inject(cpu, VECTOR_UD, EVENT_EXCEPTION, 0);
+}
+
+static void service_cpuid(struct cpu *cpu, struct vmcb *b)
+{
+	struct cpuid c = cpuid_service((u32)b->rax, (u32)cpu->regs.rcx, b->cr4);
+
+	b->rax = c.eax;
+	cpu->regs.rbx = c.ebx;
+	cpu->regs.rcx = c.ecx;
+	cpu->regs.rdx = c.edx;
+	svm_skip(b, 2);
+}
+
+static void service_msr(struct cpu *cpu, struct vmcb *b)
+{
+	u64 value = (u32)b->rax | cpu->regs.rdx << 32;
+	u32 msr = (u32)cpu->regs.rcx;
+	int fault;
+
+	if (b->exit_info1)
+		fault = service_msr_write(cpu, msr, value, &b->efer);
+	else
+		fault = service_msr_read(cpu, msr, &value, b->efer);
+	if (fault) {
+		inject_gp(cpu);
+		return;
+	}
+	if (!b->exit_info1) {
+		b->rax = (u32)value;
+		cpu->regs.rdx = value >> 32;
+	}
+	svm_skip(b, 2);
+}
+
+/* VMMCALL exits from ring 3 too: only ring 0 may call. */
+static void service_vmmcall(struct cpu *cpu, struct vmcb *b)
+{
+	if (b->cpl) {
+		service_undefined(cpu, b);
+		return;
+	}
+	svm_skip(b, 3);
+	b->rax = (u64)hypercall(cpu, b->rax, cpu->regs.rdi);
+}
+
+static void service_npf(struct cpu *cpu, struct vmcb *b)
+{
+	if (service_fault(b->exit_info2))
+		inject_gp(cpu);
+}
+
+/* One of ours is consumed here; any other goes on to Linux. */
+static void service_nmi(struct cpu *cpu, struct vmcb *b)
+{
+	(void)b;
+	svm_nmi_window();
+	if (!__atomic_exchange_n(&cpu->kicked, 0, __ATOMIC_ACQ_REL))
+		svm_service_inject(cpu, VECTOR_NMI, EVENT_NMI, 0);
+}
+
+/* Held while GIF = 0; with VM_CR.R_INIT the window turns it into #SX, which the IDT drops. */
+static void service_init_signal(struct cpu *cpu, struct vmcb *b)
+{
+	(void)b;
+	svm_nmi_window();
+	log_print("tenon: CPU %u: an INIT was dropped\n", cpu->index);
+}
+
+/*
+ * Linux takes a CPU off line by WBINVD and then HLT for ever, both with
+ * interrupts off. It never arms the wakeup mailbox again, so we bring the CPU
+ * back there ourselves: WBINVD with IF = 0 arms the HLT intercept.
+ */
+static void service_wbinvd(struct cpu *cpu, struct vmcb *b)
+{
+	(void)cpu;
+	asm volatile("wbinvd" : : : "memory");
+	if (!(b->rflags & RFLAGS_IF))
+		b->intercept1 |= INTERCEPT_HLT;
+	svm_skip(b, 2);
+}
+
+static void service_hlt(struct cpu *cpu, struct vmcb *b)
+{
+	b->intercept1 &= ~INTERCEPT_HLT;
+	if (b->rflags & RFLAGS_IF)
+		return;			/* an ordinary idle HLT: executed again, without us */
+	service_wait(cpu);
+}
+
+/* INVD would drop our own dirty lines: WBINVD does what it is for, safely. */
+static void service_invd(struct cpu *cpu, struct vmcb *b)
+{
+	(void)cpu;
+	asm volatile("wbinvd" : : : "memory");
+	svm_skip(b, 2);
+}
+
+static const struct {
+	service_fn fn;
+	u32 stat;
+} service_exits[VMEXIT_TABLE] = {
+	[VMEXIT_NMI] = { service_nmi, EXIT_NMI },
+	[VMEXIT_INIT] = { service_init_signal, EXIT_OTHER },
+	[VMEXIT_CPUID] = { service_cpuid, EXIT_CPUID },
+	[VMEXIT_INVD] = { service_invd, EXIT_OTHER },
+	[VMEXIT_WBINVD] = { service_wbinvd, EXIT_OTHER },
+	[VMEXIT_HLT] = { service_hlt, EXIT_HLT },
+	[VMEXIT_MSR] = { service_msr, EXIT_MSR },
+	[VMEXIT_VMMCALL] = { service_vmmcall, EXIT_HYPERCALL },
+	[VMEXIT_INVLPGA] = { service_undefined, EXIT_OTHER },
+	[VMEXIT_VMRUN] = { service_undefined, EXIT_OTHER },
+	[VMEXIT_VMLOAD] = { service_undefined, EXIT_OTHER },
+	[VMEXIT_VMSAVE] = { service_undefined, EXIT_OTHER },
+	[VMEXIT_STGI] = { service_undefined, EXIT_OTHER },
+	[VMEXIT_CLGI] = { service_undefined, EXIT_OTHER },
+	[VMEXIT_SKINIT] = { service_undefined, EXIT_OTHER },
+};
+
+/*
+ * An event whose delivery the exit interrupted is delivered again (15.7.2).
+ * Software interrupts and INT3/INTO are not: RIP is still on the instruction.
+ */
+static void redeliver(struct vmcb *b)
+{
+	u64 event = b->exit_int_info, vector = EVENT_VECTOR(event);
+
+	b->event_inj = 0;
+	if (likely(!(event & EVENT_VALID)))
+		return;
+	if (EVENT_TYPE(event) == EVENT_SOFT)
+		return;
+	if (EVENT_TYPE(event) == EVENT_EXCEPTION && (vector == 3 || vector == 4))
+		return;
+	b->event_inj = event;
+}
+
+static void service_exit(struct cpu *cpu, struct vmcb *b)
+{
+	u64 code = b->exit_code;
+
+	if (code == VMEXIT_NPF) {
+		cpu->exits[EXIT_FAULT]++;
+		service_npf(cpu, b);
+		return;
+	}
+	if (code >= VMEXIT_TABLE || !service_exits[code].fn)
+		panic("service VM: exit %lx info %lx %lx at rip %lx\n", (unsigned long)code,
+		      (unsigned long)b->exit_info1, (unsigned long)b->exit_info2, (unsigned long)b->rip);
+	cpu->exits[service_exits[code].stat]++;
+	service_exits[code].fn(cpu, b);
+}
+
+/*
+ * Pairs with service_hide(): in_service is set before the generation is read,
+ * and a hider writes the tables and the generation before it reads in_service.
+ */
+static void service_enter(struct cpu *cpu, struct vmcb *b)
+{
+	u64 generation;
+
+	__atomic_exchange_n(&cpu->in_service, 1, __ATOMIC_SEQ_CST);
+	generation = __atomic_load_n(&service_generation, __ATOMIC_SEQ_CST);
+	if (unlikely(cpu->service_seen != generation)) {
+		b->tlb_control = svm_features & SVM_FLUSH_ASID ? TLB_FLUSH_ASID : TLB_FLUSH_ALL;
+		WRITE_ONCE(cpu->service_seen, generation);
+	}
+	svm_enter(&cpu->regs, cpu->vmcb_pa);
+	WRITE_ONCE(cpu->in_service, 0);
+	b->tlb_control = 0;
+}
+
+void svm_service_loop(struct cpu *cpu)
+{
+	struct vmcb *b = cpu->vmcb;
+
+	for (;;) {
+		service_enter(cpu, b);
+		redeliver(b);
+		service_exit(cpu, b);
+	}
+}

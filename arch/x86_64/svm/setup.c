@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * setup.c - SVM: does this CPU have what we need, switching it on, and the
+ * permission maps that all guests share.
+ *
+ * Owns: the I/O permission map (everything intercepted) and the two MSR maps.
+ * See: APM vol. 2, 15.4 (enabling), 15.10 (I/O), 15.11 (MSR), 15.30 (MSRs).
+ */
+#include <string.h>
+#include "svm.h"
+#include "machine.h"
+#include "phys.h"
+#include "service.h"
+#include "log.h"
+
+#define MSR_VM_CR 0xc0010114
+#define MSR_VM_HSAVE_PA 0xc0010117
+#define VM_CR_R_INIT 0x2u
+#define VM_CR_LOCK 0x8u
+#define VM_CR_SVMDIS 0x10u
+
+#define MSRPM_PAGES 2
+#define IOPM_PAGES 3
+
+u32 svm_features;
+u64 svm_iopm_pa, svm_guest_msrpm_pa;
+static u32 svm_asids;
+
+static INIT const char *svm_missing(void)
+{
+	if (cpuid(0x80000000, 0).eax < 0x8000000a || !(cpuid(0x80000001, 0).ecx & 0x4))
+		return "this CPU has no SVM (AMD-V)";
+	if (rdmsr(MSR_VM_CR) & VM_CR_SVMDIS)
+		return "SVM (AMD-V) is switched off by the firmware: switch on \"SVM Mode\" in its set-up";
+	svm_features = cpuid(0x8000000a, 0).edx;
+	svm_asids = cpuid(0x8000000a, 0).ebx;
+	if (!(svm_features & SVM_NP))
+		return "this CPU has SVM but no nested paging";
+	if (svm_asids < 4)
+		return "this CPU has too few address space identifiers";
+	return NULL;
+}
+
+/* The two bits of an MSR: 0 = read, 1 = write (15.11). */
+static void msrpm_set(u8 *map, u32 msr, u32 bits, int intercept)
+{
+	u32 range = msr < 0x2000 ? 0 : msr - 0xc0000000 < 0x2000 ? 1 : 2;
+	u32 index = (msr & 0x1fff) * 2 + range * 0x4000;
+	u8 mask = (u8)(bits << (index & 7));
+
+	if (intercept)
+		map[index / 8] |= mask;
+	else
+		map[index / 8] &= (u8)~mask;
+}
+
+/* What a guest may touch without an exit: all of it is switched with VMLOAD and VMSAVE. */
+static const u32 guest_direct[] = {
+	MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE, MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_SFMASK,
+	MSR_SYSENTER_CS, MSR_SYSENTER_ESP, MSR_SYSENTER_EIP,
+};
+
+static u64 service_msrpm_pa;
+
+INIT void svm_maps_init(struct pool *pool)
+{
+	u8 *map;
+	u32 i, k;
+
+	svm_iopm_pa = pool_alloc_pages(pool, IOPM_PAGES);
+	svm_guest_msrpm_pa = pool_alloc_pages(pool, MSRPM_PAGES);
+	service_msrpm_pa = pool_alloc_pages(pool, MSRPM_PAGES);
+	if (!svm_iopm_pa || !svm_guest_msrpm_pa || !service_msrpm_pa)
+		panic("no memory for the permission maps\n");
+	memset(phys_to_virt(svm_iopm_pa), 0xff, IOPM_PAGES * PAGE_SIZE);
+	map = phys_to_virt(svm_guest_msrpm_pa);
+	memset(map, 0xff, MSRPM_PAGES * PAGE_SIZE);
+	for (i = 0; i < ARRAY_SIZE(guest_direct); i++)
+		msrpm_set(map, guest_direct[i], 3, 0);
+	map = phys_to_virt(service_msrpm_pa);
+	for (i = 0; i < service_msr_count; i++)
+		for (k = service_msrs[i].first; k <= service_msrs[i].last; k++)
+			msrpm_set(map, k, service_msrs[i].intercept, 1);
+}
+
+static INIT void svm_cpu_enable(struct cpu *cpu)
+{
+	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME);
+	/* An INIT while the hypervisor runs becomes #SX, which we drop (15.28). Without effect in QEMU 7.2. */
+	if (!(rdmsr(MSR_VM_CR) & VM_CR_LOCK))
+		wrmsr(MSR_VM_CR, rdmsr(MSR_VM_CR) | VM_CR_R_INIT);
+	wrmsr(MSR_VM_HSAVE_PA, cpu->hsave_pa);
+	cpu->asid_next = ASID_SERVICE + 1;
+	cpu->asid_max = svm_asids - 1;
+	cpu->asid_generation = 1;
+	/* From here on the hypervisor runs with GIF = 0, and IF = 1 for VMRUN's sake (entry.S). */
+	asm volatile("clgi; sti");
+}
+
+/* 64-bit mode, flat segments, interrupts off: what both Linux's entry and its wakeup vector want. */
+void svm_service_init(struct cpu *cpu, const struct service_entry *e)
+{
+	static const struct vmcb_seg code = { 0x10, 0xa9b, 0xffffffff, 0 };
+	static const struct vmcb_seg data = { 0x18, 0xc93, 0xffffffff, 0 };
+	static const struct vmcb_seg none = { 0, 0, 0xffff, 0 };
+	static const struct vmcb_seg tss = { 0, 0x8b, 0xffff, 0 };
+	static const struct vmcb_seg ldt = { 0, 0x82, 0xffff, 0 };
+	struct vmcb *b = cpu->vmcb;
+
+	memset(b, 0, sizeof(*b));
+	b->intercept1 = INTERCEPT_NMI | INTERCEPT_INIT | INTERCEPT_CPUID | INTERCEPT_INVD |
+			INTERCEPT_INVLPGA | INTERCEPT_MSR;
+	b->intercept2 = INTERCEPT_SVM | INTERCEPT_VMMCALL | INTERCEPT_WBINVD;
+	b->iopm_pa = svm_iopm_pa;
+	b->msrpm_pa = service_msrpm_pa;
+	b->asid = ASID_SERVICE;
+	b->tlb_control = TLB_FLUSH_ALL;
+	b->np_enable = 1;
+	b->ncr3 = service_pt_root();
+	b->es = b->ss = b->ds = data;
+	b->fs = b->gs = data;
+	b->cs = code;
+	b->gdtr = b->idtr = none;
+	b->ldtr = ldt;
+	b->tr = tss;
+	b->efer = EFER_SVME | EFER_LME | EFER_LMA | EFER_NXE;
+	b->cr0 = CR0_PG | CR0_PE | CR0_ET | CR0_NE | CR0_WP;
+	b->cr3 = e->cr3;
+	b->cr4 = CR4_PAE;
+	b->dr6 = 0xffff0ff0;
+	b->dr7 = 0x400;
+	b->rflags = RFLAGS_FIXED;
+	b->rip = e->rip;
+	b->g_pat = 0x0007040600070406ull;
+	memset(&cpu->regs, 0, sizeof(cpu->regs));
+	cpu->regs.rsi = e->rsi;
+	/* What VMRUN does not load comes from VMLOAD (15.5.2): FS, GS, TR, LDTR, SYSCALL and SYSENTER MSRs. */
+	vmload(cpu->vmcb_pa);
+}
+
+/* ---- user VMs: the table of operations; the functions are in guest.c ---- */
+
+const struct backend svm_backend = {
+	.name = "SVM",
+	.missing = svm_missing,
+	.maps_init = svm_maps_init,
+	.cpu_enable = svm_cpu_enable,
+	.service_init = svm_service_init,
+	.service_loop = svm_service_loop,
+	.vcpu_init = svm_vcpu_init,
+	.load = svm_load,
+	.unload = svm_unload,
+	.enter = svm_guest_enter,
+	.get_sregs = svm_get_sregs,
+	.set_sregs = svm_set_sregs,
+	.get_regs = svm_get_regs,
+	.set_regs = svm_set_regs,
+	.msr_slot = svm_msr_slot,
+	.set_tsc_offset = svm_set_tsc_offset,
+	.special = svm_special,
+	.exit_fields = svm_exit_fields,
+	.set_fields = svm_set_fields,
+	.reset = svm_guest_reset,
+	.nmi_mask = svm_nmi_mask,
+};

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* svm.h - what the SVM backend's files share. */
+#ifndef SVM_H
+#define SVM_H
+
+#include "vmcb.h"
+#include "vm.h"
+#include "percpu.h"
+#include "vcpu_arch.h"
+
+#define ASID_SERVICE 1u
+
+/* CPUID 0x8000000a:EDX of this machine (APM vol. 3, E.4.9). */
+#define SVM_NP 0x1u
+#define SVM_NRIPS 0x8u
+#define SVM_FLUSH_ASID 0x40u
+extern u32 svm_features;
+
+extern u64 svm_iopm_pa, svm_guest_msrpm_pa;
+
+void svm_enter(struct gprs *regs, u64 vmcb_pa);
+
+static inline void vmload(u64 pa) { asm volatile("vmload %%rax" : : "a"(pa) : "memory"); }
+static inline void vmsave(u64 pa) { asm volatile("vmsave %%rax" : : "a"(pa) : "memory"); }
+
+/* Takes a pending NMI (and whatever else GIF held back, but interrupts) through our IDT. */
+static inline void svm_nmi_window(void)
+{
+	asm volatile("cli; stgi; nop; clgi; sti" : : : "memory");
+}
+
+/* The instruction's end: from the CPU when it tells, otherwise by the known length. */
+static inline void svm_skip(struct vmcb *b, u32 length)
+{
+	b->rip = (svm_features & SVM_NRIPS) && b->next_rip ? b->next_rip : b->rip + length;
+	b->int_shadow = 0;
+}
+
+void svm_service_init(struct cpu *cpu, const struct service_entry *e);
+void svm_service_loop(struct cpu *cpu) NORETURN;
+void svm_service_inject(struct cpu *cpu, u32 vector, u64 type, int has_error);
+
+void svm_maps_init(struct pool *pool);
+
+/* The backend operations of guest.c; contracts in vcpu_arch.h. */
+int svm_vcpu_init(struct vcpu *v);
+void svm_load(struct cpu *cpu, struct vcpu *v);
+void svm_unload(struct cpu *cpu, struct vcpu *v);
+void svm_get_sregs(struct vcpu *v, struct abi_sregs *s);
+void svm_set_sregs(struct vcpu *v, const struct abi_sregs *s);
+void svm_get_regs(struct vcpu *v, struct abi_regs *r);
+void svm_set_regs(struct vcpu *v, const struct abi_regs *r);
+u64 *svm_msr_slot(struct vcpu *v, u32 msr);
+void svm_set_tsc_offset(struct vcpu *v, u64 offset);
+u64 *svm_special(struct vcpu *v, int which);
+void svm_nmi_mask(struct vcpu *v);
+void svm_exit_fields(struct vcpu *v, struct exit_state *x);
+void svm_set_fields(struct vcpu *v, u32 flags, const struct exit_resume *in);
+int svm_guest_enter(struct cpu *cpu, struct vcpu *v);
+void svm_guest_reset(struct vcpu *v);
+
+#endif

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * vmcb.h - the virtual machine control block and the intercept bits
+ * (AMD64 APM vol. 2, appendix B and 15.9).
+ */
+#ifndef VMCB_H
+#define VMCB_H
+
+#include "types.h"
+
+struct vmcb_seg {
+	u16 selector;
+	u16 attr;	/* type 3:0, S 4, DPL 6:5, P 7, AVL 8, L 9, D/B 10, G 11 */
+	u32 limit;
+	u64 base;
+};
+
+struct vmcb {
+	u32 intercept_cr;		/* reads 15:0, writes 31:16 */
+	u32 intercept_dr;
+	u32 intercept_exception;
+	u32 intercept1;
+	u32 intercept2;
+	u32 intercept3;
+	u8 reserved1[0x40 - 0x18];
+	u64 iopm_pa;
+	u64 msrpm_pa;
+	u64 tsc_offset;
+	u32 asid;
+	u8 tlb_control;
+	u8 reserved2[3];
+	u64 int_control;
+	u64 int_shadow;
+	u64 exit_code;
+	u64 exit_info1;
+	u64 exit_info2;
+	u64 exit_int_info;
+	u64 np_enable;
+	u64 avic_apic_bar;
+	u64 ghcb_pa;
+	u64 event_inj;
+	u64 ncr3;
+	u64 lbr_enable;
+	u32 clean;
+	u32 reserved3;
+	u64 next_rip;
+	u8 insn_len;
+	u8 insn[15];
+	u8 reserved4[0x400 - 0xe0];
+
+	/* State save area. */
+	struct vmcb_seg es, cs, ss, ds, fs, gs, gdtr, ldtr, idtr, tr;
+	u8 reserved5[0x4cb - 0x4a0];
+	u8 cpl;
+	u32 reserved6;
+	u64 efer;
+	u8 reserved7[0x548 - 0x4d8];
+	u64 cr4, cr3, cr0, dr7, dr6, rflags, rip;
+	u8 reserved8[0x5d8 - 0x580];
+	u64 rsp;
+	u64 s_cet, ssp, isst;
+	u64 rax;
+	u64 star, lstar, cstar, sfmask, kernel_gs_base;
+	u64 sysenter_cs, sysenter_esp, sysenter_eip;
+	u64 cr2;
+	u8 reserved9[0x668 - 0x648];
+	u64 g_pat, dbgctl, br_from, br_to, last_excp_from, last_excp_to;
+	u8 reserved10[0x1000 - 0x698];
+};
+
+_Static_assert(__builtin_offsetof(struct vmcb, asid) == 0x58, "VMCB");
+_Static_assert(__builtin_offsetof(struct vmcb, event_inj) == 0xa8, "VMCB");
+_Static_assert(__builtin_offsetof(struct vmcb, insn_len) == 0xd0, "VMCB");
+_Static_assert(__builtin_offsetof(struct vmcb, es) == 0x400, "VMCB");
+_Static_assert(__builtin_offsetof(struct vmcb, cpl) == 0x4cb, "VMCB");
+_Static_assert(__builtin_offsetof(struct vmcb, efer) == 0x4d0, "VMCB");
+_Static_assert(__builtin_offsetof(struct vmcb, cr4) == 0x548, "VMCB");
+_Static_assert(__builtin_offsetof(struct vmcb, rsp) == 0x5d8, "VMCB");
+_Static_assert(__builtin_offsetof(struct vmcb, rax) == 0x5f8, "VMCB");
+_Static_assert(__builtin_offsetof(struct vmcb, cr2) == 0x640, "VMCB");
+_Static_assert(__builtin_offsetof(struct vmcb, g_pat) == 0x668, "VMCB");
+_Static_assert(sizeof(struct vmcb) == 4096, "VMCB");
+
+#define INTERCEPT_CR8_WRITE (1u << 24)
+#define INTERCEPT_DR_ALL 0xffffffffu
+
+/* intercept1 */
+#define INTERCEPT_INTR (1u << 0)
+#define INTERCEPT_NMI (1u << 1)
+#define INTERCEPT_SMI (1u << 2)
+#define INTERCEPT_INIT (1u << 3)
+#define INTERCEPT_VINTR (1u << 4)
+#define INTERCEPT_RDPMC (1u << 15)
+#define INTERCEPT_CPUID (1u << 18)
+#define INTERCEPT_IRET (1u << 20)
+#define INTERCEPT_INVD (1u << 22)
+#define INTERCEPT_HLT (1u << 24)
+#define INTERCEPT_INVLPGA (1u << 26)
+#define INTERCEPT_IOIO (1u << 27)
+#define INTERCEPT_MSR (1u << 28)
+#define INTERCEPT_SHUTDOWN (1u << 31)
+/* intercept2 */
+#define INTERCEPT_VMRUN (1u << 0)
+#define INTERCEPT_VMMCALL (1u << 1)
+#define INTERCEPT_VMLOAD (1u << 2)
+#define INTERCEPT_VMSAVE (1u << 3)
+#define INTERCEPT_STGI (1u << 4)
+#define INTERCEPT_CLGI (1u << 5)
+#define INTERCEPT_SKINIT (1u << 6)
+#define INTERCEPT_WBINVD (1u << 9)
+#define INTERCEPT_MONITOR (1u << 10)
+#define INTERCEPT_MWAIT (1u << 11)
+#define INTERCEPT_MWAIT_ARMED (1u << 12)
+#define INTERCEPT_XSETBV (1u << 13)
+#define INTERCEPT_RDPRU (1u << 14)
+#define INTERCEPT_SVM (INTERCEPT_VMRUN | INTERCEPT_VMLOAD | INTERCEPT_VMSAVE | \
+		       INTERCEPT_STGI | INTERCEPT_CLGI | INTERCEPT_SKINIT)
+
+/* int_control */
+#define V_TPR_MASK 0xffull
+#define V_IRQ (1ull << 8)
+#define V_INTR_PRIO (0xfull << 16)
+#define V_IGN_TPR (1ull << 20)
+#define V_INTR_MASKING (1ull << 24)
+
+/* exit_code */
+enum vmexit {
+	VMEXIT_CR_WRITE8 = 0x18,
+	VMEXIT_DR_FIRST = 0x20, VMEXIT_DR_LAST = 0x3f,
+	VMEXIT_EXCEPTION = 0x40,
+	VMEXIT_INTR = 0x60, VMEXIT_NMI = 0x61, VMEXIT_SMI = 0x62, VMEXIT_INIT = 0x63, VMEXIT_VINTR = 0x64,
+	VMEXIT_RDPMC = 0x6f, VMEXIT_CPUID = 0x72, VMEXIT_IRET = 0x74, VMEXIT_INVD = 0x76,
+	VMEXIT_HLT = 0x78, VMEXIT_INVLPGA = 0x7a, VMEXIT_IOIO = 0x7b, VMEXIT_MSR = 0x7c,
+	VMEXIT_SHUTDOWN = 0x7f, VMEXIT_VMRUN = 0x80, VMEXIT_VMMCALL = 0x81, VMEXIT_VMLOAD = 0x82,
+	VMEXIT_VMSAVE = 0x83, VMEXIT_STGI = 0x84, VMEXIT_CLGI = 0x85, VMEXIT_SKINIT = 0x86,
+	VMEXIT_WBINVD = 0x89, VMEXIT_MONITOR = 0x8a, VMEXIT_MWAIT = 0x8b, VMEXIT_MWAIT_ARMED = 0x8c,
+	VMEXIT_XSETBV = 0x8d, VMEXIT_RDPRU = 0x8e, VMEXIT_TABLE = 0x90,
+	VMEXIT_NPF = 0x400,
+};
+
+/* event_inj, exit_int_info (15.20) */
+#define EVENT_VALID (1ull << 31)
+#define EVENT_ERROR (1ull << 11)
+#define EVENT_VECTOR(e) ((e) & 0xff)
+#define EVENT_TYPE(e) ((e) >> 8 & 7)
+enum event_type { EVENT_INTR = 0, EVENT_NMI = 2, EVENT_EXCEPTION = 3, EVENT_SOFT = 4 };
+
+/* IOIO exit_info1 (15.10.2) */
+#define IOIO_IN 1u
+#define IOIO_STRING 4u
+#define IOIO_SIZE(i) ((i) >> 4 & 7)
+#define IOIO_PORT(i) ((u16)((i) >> 16))
+
+#define TLB_FLUSH_ALL 1
+#define TLB_FLUSH_ASID 3
+
+#endif

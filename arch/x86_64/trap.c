@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * trap.c - descriptor tables of the hypervisor, and what is printed when it
+ * has to stop: registers, back-trace with symbols, the log's last lines.
+ *
+ * No TSS, no IST: TR belongs to whichever guest ran last. The GDT has the code
+ * segment that VMRUN's host state and the IDT name.
+ */
+#include "log.h"
+#include "cpu.h"
+#include "percpu.h"
+#include "console.h"
+#include "trap.h"
+#include "symbols.h"
+
+#define SELECTOR_CODE 0x10
+
+struct gate {
+	u16 offset0, selector;
+	u8 ist, type;
+	u16 offset1;
+	u32 offset2, reserved;
+};
+
+struct table_register {
+	u16 limit;
+	u64 base;
+} __attribute__((packed));
+
+struct frame {
+	u64 rax, rbx, rcx, rdx, rsi, rdi, rbp, r8, r9, r10, r11, r12, r13, r14, r15;
+	u64 vector, error;
+	u64 rip, cs, rflags, rsp, ss;
+};
+
+static u64 gdt[3] = { 0, 0, 0x00af9b000000ffffull };
+static struct gate idt[32];
+
+extern u8 trap_stubs[], trap_nmi[], trap_sx[];
+void trap(const struct frame *f);
+
+static INIT void gate_set(u32 vector, const void *handler)
+{
+	u64 a = (u64)handler;
+
+	idt[vector] = (struct gate) { (u16)a, SELECTOR_CODE, 0, 0x8e, (u16)(a >> 16), (u32)(a >> 32), 0 };
+}
+
+INIT void trap_init(void)
+{
+	u32 i;
+
+	for (i = 0; i < 32; i++)
+		gate_set(i, trap_stubs + 16 * i);
+	gate_set(VECTOR_NMI, trap_nmi);
+	gate_set(VECTOR_SX, trap_sx);
+}
+
+void trap_load(void)
+{
+	struct table_register g = { sizeof(gdt) - 1, (u64)gdt }, i = { sizeof(idt) - 1, (u64)idt };
+
+	asm volatile("lgdt %0; lidt %1" : : "m"(g), "m"(i));
+}
+
+static void print_address(u64 address)
+{
+	u64 offset = 0;
+	const char *name = symbol_find(address, &offset);
+
+	log_print("  %p %s+%lx\n", (void *)address, name, (unsigned long)offset);
+}
+
+static void backtrace(u64 rip, u64 rbp)
+{
+	u64 base = (u64)cpu_this();
+	u32 i;
+
+	if (rip)
+		print_address(rip);
+	for (i = 0; i < 16 && rbp >= base && rbp < base + CPU_BLOCK_BYTES - 16 && !(rbp & 7); i++) {
+		print_address(((u64 *)rbp)[1]);
+		rbp = *(u64 *)rbp;
+	}
+}
+
+void machine_stop(void)
+{
+	console_take();
+	log_tail();
+	backtrace(0, (u64)__builtin_frame_address(0));
+	for (;;)
+		asm volatile("cli; hlt");
+}
+
+void trap(const struct frame *f)
+{
+	u64 cr2;
+
+	asm("mov %%cr2, %0" : "=r"(cr2));
+	console_take();
+	log_print("tenon: PANIC: exception %lu error %lx cr2 %p on CPU %u\n", (unsigned long)f->vector,
+		  (unsigned long)f->error, (void *)cr2, cpu_this()->index);
+	log_print("rip %p rsp %p rflags %lx\n", (void *)f->rip, (void *)f->rsp, (unsigned long)f->rflags);
+	log_print("rax %p rbx %p rcx %p\nrdx %p rsi %p rdi %p\n", (void *)f->rax, (void *)f->rbx,
+		  (void *)f->rcx, (void *)f->rdx, (void *)f->rsi, (void *)f->rdi);
+	log_print("rbp %p r8  %p r9  %p\nr10 %p r11 %p r12 %p\n", (void *)f->rbp, (void *)f->r8,
+		  (void *)f->r9, (void *)f->r10, (void *)f->r11, (void *)f->r12);
+	log_print("r13 %p r14 %p r15 %p\n", (void *)f->r13, (void *)f->r14, (void *)f->r15);
+	backtrace(f->rip, f->rbp);
+	for (;;)
+		asm volatile("cli; hlt");
+}

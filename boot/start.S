@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * start.S - from the loader to C, for the boot CPU (32-bit, paging off, from
+ * multiboot2) and for the others (real mode, from a SIPI).
+ *
+ * Owns: the early page tables: identity of the first 4 GiB (also at
+ * PHYS_BASE) and the image at its linked address, in 2 MiB pages. They serve
+ * until the final tables are loaded. The image may lie at any 2 MiB aligned
+ * address below 4 GiB: every address here is relative to %ebp, its base.
+ * See: multiboot2 specification 3.2 (machine state), AMD64 APM vol. 2, 14.6
+ * (entering long mode).
+ */
+#include "layout.h"
+
+#define PA(symbol) (symbol - IMAGE_VMA)
+#define CR0_ON 0x80010021	/* PG WP NE PE */
+#define CR4_ON 0x000000a0	/* PGE PAE */
+#define EFER_ON 0x00000901	/* NXE LME SCE */
+#define TABLE 3
+#define LARGE 0x83
+
+	.section .init.text, "ax"
+	.code32
+	.globl start
+start:
+	cli
+	cld
+	/* The only stack there is: the reserved word of the information structure. */
+	leal	8(%ebx), %esp
+	movl	%eax, %esi
+	call	1f
+1:	popl	%ebp
+	subl	$PA(1b), %ebp
+	movl	%ebp, PA(image_pa)(%ebp)
+
+	/* Page tables: four directories identity, one for the image. */
+	leal	PA(early_pd)(%ebp), %edi
+	movl	$LARGE, %eax
+	movl	$(4 * 512), %ecx
+2:	movl	%eax, (%edi)
+	addl	$0x200000, %eax
+	addl	$8, %edi
+	decl	%ecx
+	jnz	2b
+	leal	PA(early_pd) + TABLE(%ebp), %eax
+	movl	%eax, PA(early_pdpt_low)(%ebp)
+	addl	$0x1000, %eax
+	movl	%eax, PA(early_pdpt_low) + 8(%ebp)
+	addl	$0x1000, %eax
+	movl	%eax, PA(early_pdpt_low) + 16(%ebp)
+	addl	$0x1000, %eax
+	movl	%eax, PA(early_pdpt_low) + 24(%ebp)
+	leal	LARGE(%ebp), %eax
+	leal	PA(early_pd_image)(%ebp), %edi
+	movl	$8, %ecx			/* 16 MiB are more than any image */
+3:	movl	%eax, (%edi)
+	addl	$0x200000, %eax
+	addl	$8, %edi
+	decl	%ecx
+	jnz	3b
+	leal	PA(early_pd_image) + TABLE(%ebp), %eax
+	movl	%eax, PA(early_pdpt_high) + 510 * 8(%ebp)
+	leal	PA(early_pdpt_low) + TABLE(%ebp), %eax
+	movl	%eax, PA(early_pml4)(%ebp)
+	movl	%eax, PA(early_pml4) + 256 * 8(%ebp)	/* PHYS_BASE */
+	leal	PA(early_pdpt_high) + TABLE(%ebp), %eax
+	movl	%eax, PA(early_pml4) + 511 * 8(%ebp)
+
+	leal	PA(early_gdt)(%ebp), %eax
+	movl	%eax, PA(early_gdtr) + 2(%ebp)
+	lgdt	PA(early_gdtr)(%ebp)
+	leal	PA(early_pml4)(%ebp), %edx
+	call	long_mode
+	ljmp	*PA(to_64)(%ebp)
+
+/* EDX = PML4. Paging on; the caller jumps to a 64-bit segment. Clobbers EAX, ECX. */
+long_mode:
+	movl	$CR4_ON, %eax
+	movl	%eax, %cr4
+	movl	%edx, %cr3
+	movl	$0xc0000080, %ecx
+	pushl	%edx
+	xorl	%edx, %edx
+	movl	$EFER_ON, %eax
+	wrmsr
+	popl	%edx
+	/* The far pointer is relative to the load address, like all else. */
+	leal	PA(start_64)(%ebp), %eax
+	movl	%eax, PA(to_64)(%ebp)
+	movl	$CR0_ON, %eax
+	movl	%eax, %cr0
+	ret
+
+	.code64
+start_64:				/* still at the identity address */
+	movabsq	$start_high, %rax
+	jmp	*%rax
+start_high:
+	leaq	boot_block + CPU_BLOCK_BYTES(%rip), %rsp
+	xorl	%eax, %eax
+	movl	%eax, %ds
+	movl	%eax, %es
+	movl	%eax, %ss
+	movl	%eax, %fs
+	movl	%eax, %gs
+	movl	%esi, %edi		/* magic */
+	movl	%ebx, %esi		/* multiboot information */
+	xorl	%ebp, %ebp
+	call	boot_main
+4:	hlt
+	jmp	4b
+
+/*
+ * The trampoline: copied to a page below 1 MiB, where a SIPI starts a CPU in
+ * real mode. smp_start() fills the words at its end (struct trampoline).
+ */
+	.section .init.rodata, "a"
+	.globl	trampoline, trampoline_words, trampoline_end
+	.code16
+trampoline:
+	cli
+	movw	%cs, %ax
+	movw	%ax, %ds
+	lgdtl	trampoline_gdtr - trampoline
+	movl	$CR4_ON, %eax
+	movl	%eax, %cr4
+	movl	trampoline_words - trampoline, %eax
+	movl	%eax, %cr3
+	movl	$0xc0000080, %ecx
+	xorl	%edx, %edx
+	movl	$EFER_ON, %eax
+	wrmsr
+	movl	$CR0_ON, %eax
+	movl	%eax, %cr0
+	ljmpl	*(trampoline_to_64 - trampoline)
+	.code64
+trampoline_64:
+	xorl	%eax, %eax
+	movl	%eax, %ds
+	movl	%eax, %es
+	movl	%eax, %ss
+	movl	%eax, %fs
+	movl	%eax, %gs
+	movq	trampoline_stack(%rip), %rsp
+	xorl	%ebp, %ebp
+	jmp	*trampoline_entry(%rip)
+	.balign 8
+trampoline_gdt:
+	.quad	0
+	.quad	0
+	.quad	0x00af9b000000ffff	/* 0x10: 64-bit code */
+	.balign 8
+trampoline_words:
+	.long	0			/* CR3 */
+trampoline_to_64:
+	.long	trampoline_64 - trampoline	/* += page */
+	.word	0x10
+trampoline_gdtr:
+	.word	23
+	.long	trampoline_gdt - trampoline	/* += page */
+	.balign 8
+trampoline_stack:
+	.quad	0
+trampoline_entry:
+	.quad	0
+trampoline_end:
+
+	.section .init.data, "aw"
+	.balign 16
+early_gdt:
+	.quad	0
+	.quad	0x00cf9b000000ffff	/* 0x08: 32-bit code */
+	.quad	0x00af9b000000ffff	/* 0x10: 64-bit code */
+early_gdtr:
+	.word	23
+	.quad	0
+to_64:
+	.long	0
+	.word	0x10
+
+	.balign 4096
+	.globl	early_pml4
+early_pml4:	.skip 4096
+early_pdpt_low:	.skip 4096
+early_pdpt_high: .skip 4096
+early_pd:	.skip 4 * 4096
+early_pd_image:	.skip 4096

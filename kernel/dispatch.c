@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * dispatch.c - from (kind of handle, operation number) to the handler, and the
+ * handlers of the operations that every architecture has.
+ *
+ * Owns: the table, built from ABI_OPS, and a look-up by (kind, low 8 bits).
+ * Invariant: a payload is copied to scratch before the handler sees it, and
+ * the handler's result is copied back only where the handler said how much.
+ */
+#include <string.h>
+#include "ring.h"
+#include "call.h"
+#include "vm.h"
+#include "log.h"
+#include "memory.h"
+#include "machine.h"
+#include "errno.h"
+
+enum op_kind { SYSTEM, VM, VCPU, KINDS };
+
+struct op {
+	u32 number;
+	u16 kind;
+	u16 in;
+	u32 out;
+	op_fn fn;
+};
+
+#define X(kind, number, name, in, out) { number, kind, in, out, op_##name },
+static const struct op ops[] = { ABI_OPS(X) };
+#undef X
+
+/* 1 + index into ops[]; several numbers of one kind never share their low 8 bits. */
+static u8 lookup[KINDS][256];
+
+void dispatch_init(void)
+{
+	u32 i;
+
+	for (i = 0; i < ARRAY_SIZE(ops); i++) {
+		u8 *at = &lookup[ops[i].kind][ops[i].number & 0xff];
+
+		if (*at || ops[i].out > RING_OP_BYTES)
+			panic("operation table: %x\n", ops[i].number);
+		*at = (u8)(i + 1);
+	}
+}
+
+static const struct op *find(u32 number, u32 kind)
+{
+	u32 i = lookup[kind][number & 0xff];
+
+	return i && ops[i - 1].number == number ? &ops[i - 1] : NULL;
+}
+
+static s64 call_vcpu(const struct op *op, struct call *c, u32 handle)
+{
+	s64 result;
+	int err;
+
+	c->vcpu = vcpu_get(handle, &err);
+	if (!c->vcpu)
+		return err;
+	result = op->fn(c);
+	vcpu_put(handle);
+	return result;
+}
+
+static s64 call_vm(const struct op *op, struct call *c, u32 handle)
+{
+	s64 result;
+
+	c->vm = vm_get(handle);
+	if (!c->vm)
+		return -ENOENT;
+	result = op->fn(c);
+	vm_put(handle);
+	return result;
+}
+
+/* VMs and vCPUs have numbers of their own, so the number tells the kind. */
+static const struct op *find_any(u32 number)
+{
+	const struct op *op = find(number, VCPU);
+
+	if (!op)
+		op = find(number, VM);
+	return op ? op : find(number, SYSTEM);
+}
+
+s64 dispatch(struct cpu *cpu, u32 number, u32 handle, u64 arg, u8 *payload, u32 room, u32 *length)
+{
+	const struct op *op = find_any(number);
+	struct call c = { .cpu = cpu, .arg = arg, .buf = cpu->scratch, .length = *length };
+	s64 result;
+
+	*length = 0;
+	if (!op)
+		return -ENOTTY;
+	if (c.length < op->in || c.length > RING_OP_BYTES || room < op->out)
+		return -EINVAL;
+	memcpy(c.buf, payload, c.length);
+	if (op->kind == VCPU)
+		result = call_vcpu(op, &c, handle);
+	else if (op->kind == VM)
+		result = call_vm(op, &c, handle);
+	else
+		result = op->fn(&c);
+	if (c.out) {
+		memcpy(payload, c.buf, c.out);
+		*length = c.out;
+	}
+	return result;
+}
+
+/* ---- the handlers that every architecture has ---- */
+
+s64 op_KVM_CREATE_VM(struct call *c)
+{
+	return vm_create(c->arg);
+}
+
+s64 op_KVM_CREATE_VCPU(struct call *c)
+{
+	return vcpu_create(c->vm, (const struct vcpu_create *)c->buf);
+}
+
+s64 op_KVM_RUN(struct call *c)
+{
+	return machine_vcpu_run(c->cpu, c->vcpu);
+}
+
+s64 op_OP_VM_DESTROY(struct call *c)
+{
+	return vm_destroy(c->vm);
+}
+
+s64 op_OP_VM_DONATE(struct call *c)
+{
+	return vm_donate(c->vm, c->arg);
+}
+
+static u32 range_count(const struct call *c)
+{
+	return c->length % sizeof(struct map_range) ? 0 : c->length / sizeof(struct map_range);
+}
+
+s64 op_OP_MAP(struct call *c)
+{
+	u32 n = range_count(c);
+
+	return n ? vm_map(c->vm, (const struct map_range *)c->buf, n) : -EINVAL;
+}
+
+s64 op_OP_UNMAP(struct call *c)
+{
+	u32 n = range_count(c);
+
+	return n ? vm_unmap(c->vm, (const struct map_range *)c->buf, n) : -EINVAL;
+}
+
+s64 op_OP_VM_STATS(struct call *c)
+{
+	vm_stats(c->vm, (struct exit_stats *)c->buf);
+	c->out = sizeof(struct exit_stats);
+	return 0;
+}
+
+s64 op_OP_CPU_STATS(struct call *c)
+{
+	if (c->arg >= cpu_count)
+		return -ENOENT;
+	memcpy(c->buf, cpus[c->arg]->exits, sizeof(struct exit_stats));
+	c->out = sizeof(struct exit_stats);
+	return 0;
+}
+
+s64 op_OP_LOG_READ(struct call *c)
+{
+	struct log_chunk *chunk = (struct log_chunk *)c->buf;
+
+	log_read(c->arg, chunk);
+	c->out = sizeof(*chunk);
+	return 0;
+}
+
+s64 op_OP_MEM_STATS(struct call *c)
+{
+	struct mem_stats *m = (struct mem_stats *)c->buf;
+
+	memset(m, 0, sizeof(*m));
+	vm_counts(m);
+	machine_counts(m);
+	m->cpus = cpu_count;
+	c->out = sizeof(*m);
+	return 0;
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * machine.h - what the architecture does for the generic code. The contract
+ * of each function is here; arch/<arch>/ implements it.
+ */
+#ifndef MACHINE_H
+#define MACHINE_H
+
+#include "types.h"
+#include "percpu.h"
+
+struct vm;
+struct vcpu;
+struct call;
+
+/* ---- CPUs ---- */
+/* Serves what other CPUs ask of this one (flushes); called by everything that waits. */
+void cpu_poll(void);
+/* Makes a CPU that is in a guest leave it, soon. */
+void cpu_kick(struct cpu *cpu);
+
+/* ---- the service VM ---- */
+/*
+ * Hides pages from the service VM, or gives them back. Hiding returns when no
+ * CPU can reach them through an old TLB entry. 0 or -ENOMEM (nothing changed).
+ */
+int service_hide(u64 pa, u64 pages);
+void service_show(u64 pa, u64 pages);
+
+/* ---- user VMs ---- */
+extern const struct pt_format *machine_guest_format;
+u64 machine_guest_attr(int writable);		/* leaf bits of a second-stage entry */
+int machine_guest_leaf_max(void);		/* highest leaf level */
+u64 machine_guest_top(void);			/* end of guest-physical addresses */
+void machine_vm_init(struct vm *vm);
+int machine_vcpu_init(struct vcpu *v);		/* 0 or -ENOMEM; state as after reset */
+int machine_vcpu_run(struct cpu *cpu, struct vcpu *v);	/* 0 (the exit page says why), or -errno */
+
+/* Fills the fields that the machine knows: pool_pages, pool_free, total_pages, donated_pages. */
+void machine_counts(struct mem_stats *out);
+
+#endif

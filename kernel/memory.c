@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * memory.c - page ownership, see memory.h.
+ *
+ * Owns: the table of page records. Invariant: shares != 0 only where the owner
+ * is the service VM.
+ * Called by: vm.c, ring.c, the service VM's set-up. Lock-free.
+ */
+#include "memory.h"
+#include "errno.h"
+
+#define RECORD(owner, shares) ((u32)(owner) | (u32)(shares) << 16)
+#define RECORD_OWNER(r) ((r) & 0xffffu)
+#define RECORD_SHARES(r) ((r) >> 16)
+#define SHARES_MAX 0xffffu
+
+static u32 *records;
+static u64 record_count;
+static u64 share_count;
+
+void memory_init(u32 *table, u64 pages)
+{
+	records = table;
+	record_count = pages;
+}
+
+void memory_assign(u64 pa, u64 pages, u32 owner)
+{
+	u64 first = pa >> PAGE_SHIFT, i;
+
+	for (i = first; i < first + pages && i < record_count; i++)
+		records[i] = RECORD(owner, 0);
+}
+
+u32 memory_owner(u64 pa)
+{
+	u64 i = pa >> PAGE_SHIFT;
+
+	return i < record_count ? RECORD_OWNER(READ_ONCE(records[i])) : OWNER_NONE;
+}
+
+static int in_table(u64 pa, u64 pages)
+{
+	u64 first = pa >> PAGE_SHIFT;
+
+	return !(pa & (PAGE_SIZE - 1)) && pages && first < record_count && pages <= record_count - first;
+}
+
+int memory_move(u64 pa, u64 pages, u32 from, u32 to)
+{
+	u64 first = pa >> PAGE_SHIFT, i;
+	u32 old;
+
+	if (!in_table(pa, pages))
+		return -EPERM;
+	for (i = first; i < first + pages; i++) {
+		old = RECORD(from, 0);
+		if (!__atomic_compare_exchange_n(&records[i], &old, RECORD(to, 0), 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+			goto undo;
+	}
+	return 0;
+undo:
+	while (i-- > first)
+		__atomic_store_n(&records[i], RECORD(from, 0), __ATOMIC_RELEASE);
+	return -EPERM;
+}
+
+static void unshare(u64 first, u64 end)
+{
+	for (; first < end; first++)
+		__atomic_fetch_sub(&records[first], RECORD(0, 1), __ATOMIC_RELEASE);
+}
+
+int memory_share(u64 pa, u64 pages)
+{
+	u64 first = pa >> PAGE_SHIFT, i;
+	u32 old;
+
+	if (!in_table(pa, pages))
+		return -EPERM;
+	for (i = first; i < first + pages; i++) {
+		old = READ_ONCE(records[i]);
+		do {
+			if (RECORD_OWNER(old) != OWNER_SERVICE || RECORD_SHARES(old) == SHARES_MAX)
+				goto undo;
+		} while (!__atomic_compare_exchange_n(&records[i], &old, old + RECORD(0, 1), 0,
+						      __ATOMIC_ACQUIRE, __ATOMIC_RELAXED));
+	}
+	__atomic_fetch_add(&share_count, pages, __ATOMIC_RELAXED);
+	return 0;
+undo:
+	unshare(first, i);
+	return -EPERM;
+}
+
+void memory_unshare(u64 pa, u64 pages)
+{
+	u64 first = pa >> PAGE_SHIFT;
+
+	unshare(first, first + pages);
+	__atomic_fetch_sub(&share_count, pages, __ATOMIC_RELAXED);
+}
+
+u64 memory_shares(void)
+{
+	return READ_ONCE(share_count);
+}

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * pt.c - the page-table walker, see pt.h.
+ *
+ * Invariant: each entry is written once, whole; a table is filled before it is
+ * linked, so that a CPU that walks meanwhile sees the old or the new.
+ * Called by: the host's tables at boot, the service VM's and the user VMs'.
+ * Concurrency: one writer per struct pt (the caller's lock).
+ */
+#include "pt.h"
+#include "phys.h"
+#include "errno.h"
+
+static u64 level_size(int level)
+{
+	return PAGE_SIZE << (9 * level);
+}
+
+static u64 *entry_at(u64 table, u64 va, int level)
+{
+	u64 index = (va >> (PAGE_SHIFT + 9 * level)) & (PT_ENTRIES - 1);
+
+	return (u64 *)phys_to_virt(table) + index;
+}
+
+static int is_leaf(const struct pt_format *f, u64 entry, int level)
+{
+	return (entry & f->present) && (level == 0 || (entry & f->large));
+}
+
+static int is_table(const struct pt_format *f, u64 entry, int level)
+{
+	return (entry & f->present) && level > 0 && !(entry & f->large);
+}
+
+/* Puts a table with the leaf's parts in the place of a leaf. */
+static int split(struct pt *pt, u64 *entry, int level)
+{
+	const struct pt_format *f = pt->format;
+	u64 table = pool_alloc(pt->pool), *child, leaf = *entry, i;
+
+	if (!table)
+		return -ENOMEM;
+	child = phys_to_virt(table);
+	for (i = 0; i < PT_ENTRIES; i++)
+		child[i] = (level == 1 ? leaf & ~f->large : leaf) + i * level_size(level - 1);
+	WRITE_ONCE(*entry, table | f->table);
+	return 0;
+}
+
+/* Walks down to the entry of va at `level`, making tables; leaves in the way are split. NULL: no memory. */
+static u64 *descend(struct pt *pt, u64 va, int level)
+{
+	const struct pt_format *f = pt->format;
+	u64 *entry, table = pt->root;
+	int at;
+
+	for (at = PT_TOP;; at--) {
+		entry = entry_at(table, va, at);
+		if (at == level)
+			return entry;
+		if (is_leaf(f, *entry, at)) {
+			if (split(pt, entry, at))
+				return NULL;
+		} else if (!(*entry & f->present)) {
+			table = pool_alloc(pt->pool);
+			if (!table)
+				return NULL;
+			WRITE_ONCE(*entry, table | f->table);
+		}
+		table = *entry & f->address;
+	}
+}
+
+static int leaf_level(const struct pt *pt, u64 va, u64 pa, u64 bytes)
+{
+	int level = pt->leaf_max;
+
+	while (level && (((va | pa) & (level_size(level) - 1)) || bytes < level_size(level)))
+		level--;
+	return level;
+}
+
+u64 pt_map(struct pt *pt, u64 va, u64 pa, u64 pages, u64 attr, pt_gone_fn gone, void *ctx)
+{
+	const struct pt_format *f = pt->format;
+	u64 *entry, done, size, old;
+	int level;
+
+	for (done = 0; done < pages; done += size >> PAGE_SHIFT, va += size, pa += size) {
+		level = leaf_level(pt, va, pa, (pages - done) * PAGE_SIZE);
+		while ((entry = descend(pt, va, level)) && is_table(f, *entry, level))
+			level--;
+		if (!entry)
+			break;
+		size = level_size(level);
+		old = *entry;
+		WRITE_ONCE(*entry, pa | attr | (level ? f->large : 0));
+		if ((old & f->present) && gone)
+			gone(ctx, old & f->address, size >> PAGE_SHIFT);
+	}
+	return done;
+}
+
+u64 pt_unmap(struct pt *pt, u64 va, u64 pages, pt_gone_fn gone, void *ctx)
+{
+	const struct pt_format *f = pt->format;
+	u64 end = va + pages * PAGE_SIZE, table, *entry, old, count = 0;
+	int level;
+
+	while (va < end) {
+		table = pt->root;
+		for (level = PT_TOP;; level--) {
+			entry = entry_at(table, va, level);
+			if (!is_table(f, *entry, level))
+				break;
+			table = *entry & f->address;
+		}
+		old = *entry;
+		if (old & f->present) {
+			WRITE_ONCE(*entry, 0);
+			count++;
+			if (gone)
+				gone(ctx, old & f->address, level_size(level) >> PAGE_SHIFT);
+		}
+		va = align_down(va, level_size(level)) + level_size(level);
+	}
+	return count;
+}
+
+static int split_at(struct pt *pt, u64 va)
+{
+	u64 *entry, table = pt->root;
+	int level;
+
+	for (level = PT_TOP; level && (va & (level_size(level) - 1)); level--) {
+		entry = entry_at(table, va, level);
+		if (is_leaf(pt->format, *entry, level) && split(pt, entry, level))
+			return -ENOMEM;
+		if (!(*entry & pt->format->present))
+			return 0;
+		table = *entry & pt->format->address;
+	}
+	return 0;
+}
+
+int pt_split(struct pt *pt, u64 va, u64 pages)
+{
+	int err = split_at(pt, va);
+
+	return err ? err : split_at(pt, va + pages * PAGE_SIZE);
+}
+
+u64 pt_lookup(const struct pt *pt, u64 va, int *level)
+{
+	u64 table = pt->root, entry;
+	int at;
+
+	for (at = PT_TOP;; at--) {
+		entry = *entry_at(table, va, at);
+		*level = at;
+		if (!is_table(pt->format, entry, at))
+			return is_leaf(pt->format, entry, at) ? entry : 0;
+		table = entry & pt->format->address;
+	}
+}

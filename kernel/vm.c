@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * vm.c - life of user VMs and vCPUs, their handles and their memory.
+ *
+ * Owns: the handle tables. Invariant: a slot's pointer is followed only with
+ * the slot's lock (VM) or in state BUSY (vCPU); a VM's blocks are owned by it
+ * in memory.c's table and hidden from the service VM.
+ * Called by: dispatch.c. Calls: memory.c, pt.c, pool.c, the machine.
+ */
+#include <string.h>
+#include "vm.h"
+#include "memory.h"
+#include "machine.h"
+#include "errno.h"
+#include "phys.h"
+
+enum vcpu_state { VCPU_FREE, VCPU_IDLE, VCPU_BUSY };
+
+struct vm_slot {
+	struct lock lock;
+	u32 next_free;
+	struct vm *vm;
+};
+
+struct vcpu_slot {
+	u32 state;
+	u32 next_free;
+	struct vcpu *vcpu;
+};
+
+/* Handle = index; slot 0 is never given out. */
+static struct vm_slot vms[ABI_MAX_VMS + 1];
+static struct vcpu_slot vcpus[MAX_VCPU_HANDLES + 1];
+static u32 vm_free, vcpu_free, vm_used, vcpu_used;
+static struct lock handle_lock;
+
+_Static_assert(sizeof(struct vm) <= PAGE_SIZE, "a VM is one page");
+
+void vm_init(void)
+{
+	u32 i;
+
+	for (i = 1; i < ABI_MAX_VMS; i++)
+		vms[i].next_free = i + 1;
+	for (i = 1; i < MAX_VCPU_HANDLES; i++)
+		vcpus[i].next_free = i + 1;
+	vm_free = vcpu_free = 1;
+}
+
+static u32 take_vm_slot(void)
+{
+	u32 slot;
+
+	lock_acquire(&handle_lock);
+	slot = vm_free;
+	if (slot) {
+		vm_free = vms[slot].next_free;
+		vm_used++;
+	}
+	lock_release(&handle_lock);
+	return slot;
+}
+
+static void free_vm_slot(u32 slot)
+{
+	lock_acquire(&handle_lock);
+	vms[slot].next_free = vm_free;
+	vm_free = slot;
+	vm_used--;
+	lock_release(&handle_lock);
+}
+
+static u32 take_vcpu_slot(void)
+{
+	u32 slot;
+
+	lock_acquire(&handle_lock);
+	slot = vcpu_free;
+	if (slot) {
+		vcpu_free = vcpus[slot].next_free;
+		vcpu_used++;
+	}
+	lock_release(&handle_lock);
+	return slot;
+}
+
+static void free_vcpu_slot(u32 slot)
+{
+	lock_acquire(&handle_lock);
+	vcpus[slot].next_free = vcpu_free;
+	vcpu_free = slot;
+	vcpu_used--;
+	lock_release(&handle_lock);
+}
+
+struct vm *vm_get(u32 handle)
+{
+	if (handle == 0 || handle > ABI_MAX_VMS)
+		return NULL;
+	lock_acquire(&vms[handle].lock);
+	if (vms[handle].vm)
+		return vms[handle].vm;
+	lock_release(&vms[handle].lock);
+	return NULL;
+}
+
+void vm_put(u32 handle)
+{
+	lock_release(&vms[handle].lock);
+}
+
+struct vcpu *vcpu_get(u32 handle, int *err)
+{
+	u32 state = VCPU_IDLE;
+
+	*err = -ENOENT;
+	if (handle == 0 || handle > MAX_VCPU_HANDLES)
+		return NULL;
+	if (__atomic_compare_exchange_n(&vcpus[handle].state, &state, VCPU_BUSY, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+		return vcpus[handle].vcpu;
+	if (state == VCPU_BUSY)
+		*err = -EBUSY;
+	return NULL;
+}
+
+void vcpu_put(u32 handle)
+{
+	__atomic_store_n(&vcpus[handle].state, VCPU_IDLE, __ATOMIC_RELEASE);
+}
+
+/* The block leaves the service VM: owner first, so that nothing maps it again, then its tables and TLBs. */
+static int block_take(u64 block, u32 slot)
+{
+	u64 pages = BLOCK_SIZE / PAGE_SIZE;
+	int err;
+
+	if (block & (BLOCK_SIZE - 1))
+		return -EINVAL;
+	if (memory_move(block, pages, OWNER_SERVICE, OWNER_VM(slot)))
+		return -EPERM;
+	err = service_hide(block, pages);
+	if (err)
+		memory_move(block, pages, OWNER_VM(slot), OWNER_SERVICE);
+	return err;
+}
+
+/* Back to the service VM. Pages that held tables or state are cleared first. */
+static void block_return(u64 block, u64 used_end, u32 slot)
+{
+	u64 pages = BLOCK_SIZE / PAGE_SIZE;
+
+	memset(phys_to_virt(block), 0, used_end - block);
+	memory_move(block, pages, OWNER_VM(slot), OWNER_SERVICE);
+	service_show(block, pages);
+}
+
+s64 vm_create(u64 block)
+{
+	u32 slot = take_vm_slot();
+	struct pool pool = { 0 };
+	struct vm *vm;
+	int err;
+
+	if (!slot)
+		return -ENOSPC;
+	err = block_take(block, slot);
+	if (err) {
+		free_vm_slot(slot);
+		return err;
+	}
+	pool_add(&pool, block, BLOCK_SIZE);
+	vm = phys_to_virt(pool_alloc(&pool));
+	vm->pool = pool;
+	vm->slot = slot;
+	vm->blocks[vm->block_count++] = block;
+	vm->pt = (struct pt) { machine_guest_format, &vm->pool, pool_alloc(&vm->pool), machine_guest_leaf_max() };
+	vm->generation = 1;
+	machine_vm_init(vm);
+	lock_acquire(&vms[slot].lock);
+	vms[slot].vm = vm;
+	lock_release(&vms[slot].lock);
+	return slot;
+}
+
+int vm_donate(struct vm *vm, u64 block)
+{
+	int err;
+
+	if (vm->block_count == VM_MAX_BLOCKS)
+		return -ENOSPC;
+	err = block_take(block, vm->slot);
+	if (err)
+		return err;
+	vm->blocks[vm->block_count++] = block;
+	pool_add(&vm->pool, block, BLOCK_SIZE);
+	return 0;
+}
+
+/* ---- memory ---- */
+
+/*
+ * After the tables changed: every vCPU flushes before it enters again; one that
+ * is in the guest now is kicked, and waited for. Pairs with vcpu_enter_begin():
+ * tables and generation are written before in_guest is read.
+ */
+static void vm_flush(struct vm *vm)
+{
+	struct vcpu *v;
+	u64 generation = __atomic_add_fetch(&vm->generation, 1, __ATOMIC_SEQ_CST);
+	u32 i;
+
+	for (i = 0; i < ABI_MAX_VCPUS; i++) {
+		v = vm->vcpus[i];
+		if (!v || !__atomic_load_n(&v->in_guest, __ATOMIC_SEQ_CST))
+			continue;
+		cpu_kick(cpus[v->cpu]);
+		while (READ_ONCE(v->in_guest) && READ_ONCE(v->seen) < generation)
+			cpu_poll();
+	}
+}
+
+/*
+ * Leaves that were taken away stay shared until no TLB knows them: only then
+ * may the page become somebody else's.
+ */
+#define GONE_BATCH 64
+
+struct gone {
+	struct vm *vm;
+	u32 count;
+	struct { u64 pa, pages; } leaf[GONE_BATCH];
+};
+
+static void gone_finish(struct gone *g)
+{
+	u32 i;
+
+	if (!g->count)
+		return;
+	vm_flush(g->vm);
+	for (i = 0; i < g->count; i++)
+		memory_unshare(g->leaf[i].pa, g->leaf[i].pages);
+	g->count = 0;
+}
+
+static void gone_add(void *ctx, u64 pa, u64 pages)
+{
+	struct gone *g = ctx;
+
+	if (g->count == GONE_BATCH)
+		gone_finish(g);
+	g->leaf[g->count].pa = pa;
+	g->leaf[g->count++].pages = pages;
+}
+
+static int range_bad(const struct map_range *r)
+{
+	u64 bytes = r->pages * PAGE_SIZE;
+
+	return !r->pages || r->pages > MAP_MAX_PAGES || ((r->gpa | r->pa) & (PAGE_SIZE - 1)) ||
+		r->gpa >= machine_guest_top() || bytes > machine_guest_top() - r->gpa;
+}
+
+/* One range. 0, -EINVAL, -EPERM, -ENOMEM (then a part may be mapped). */
+static int map_one(struct vm *vm, const struct map_range *r, struct gone *g)
+{
+	u64 done;
+	int err;
+
+	if (range_bad(r) || (r->flags & ~MAP_WRITE))
+		return -EINVAL;
+	err = memory_share(r->pa, r->pages);
+	if (err)
+		return err;
+	done = pt_map(&vm->pt, r->gpa, r->pa, r->pages, machine_guest_attr(!!(r->flags & MAP_WRITE)), gone_add, g);
+	if (done == r->pages)
+		return 0;
+	memory_unshare(r->pa + done * PAGE_SIZE, r->pages - done);
+	return -ENOMEM;
+}
+
+s64 vm_map(struct vm *vm, const struct map_range *r, u32 count)
+{
+	struct gone g = { .vm = vm };
+	int err = 0;
+	u32 i;
+
+	for (i = 0; i < count; i++) {
+		err = map_one(vm, &r[i], &g);
+		if (err)
+			break;
+	}
+	gone_finish(&g);
+	return i ? (s64)i : err;
+}
+
+int vm_unmap(struct vm *vm, const struct map_range *r, u32 count)
+{
+	struct gone g = { .vm = vm };
+	int err = 0;
+	u32 i;
+
+	for (i = 0; i < count && !err; i++) {
+		if (range_bad(&r[i]))
+			err = -EINVAL;
+		else
+			pt_unmap(&vm->pt, r[i].gpa, r[i].pages, gone_add, &g);
+	}
+	gone_finish(&g);
+	return err;
+}
+
+/* ---- vCPUs ---- */
+
+s64 vcpu_create(struct vm *vm, const struct vcpu_create *c)
+{
+	struct vcpu *v;
+	u64 pa;
+	u32 slot;
+	int err;
+
+	if (c->id >= ABI_MAX_VCPUS || c->pad || (c->exit_page & (PAGE_SIZE - 1)))
+		return -EINVAL;
+	if (vm->vcpus[c->id])
+		return -EEXIST;
+	pa = pool_alloc_pages(&vm->pool, (sizeof(*v) + PAGE_SIZE - 1) / PAGE_SIZE);
+	if (!pa)
+		return -ENOMEM;
+	slot = take_vcpu_slot();
+	if (!slot)
+		return -ENOSPC;
+	err = memory_share(c->exit_page, 1);
+	if (err)
+		goto free_slot;
+	v = phys_to_virt(pa);
+	v->vm = vm;
+	v->id = c->id;
+	v->handle = slot;
+	v->page_pa = c->exit_page;
+	v->page = phys_to_virt(c->exit_page);
+	err = machine_vcpu_init(v);
+	if (err)
+		goto unshare;
+	vm->vcpus[c->id] = v;
+	vcpus[slot].vcpu = v;
+	vcpu_put(slot);
+	return slot;
+unshare:
+	memory_unshare(c->exit_page, 1);
+free_slot:
+	free_vcpu_slot(slot);
+	return err;
+}
+
+static void vcpu_free_one(struct vcpu *v)
+{
+	u32 slot = v->handle;
+
+	memory_unshare(v->page_pa, 1);
+	vcpus[slot].vcpu = NULL;
+	__atomic_store_n(&vcpus[slot].state, VCPU_FREE, __ATOMIC_RELEASE);
+	free_vcpu_slot(slot);
+}
+
+/* Takes all vCPUs out of use, or none. */
+static int vcpus_stop(struct vm *vm)
+{
+	u32 i, err_at;
+	int err;
+
+	for (i = 0; i < ABI_MAX_VCPUS; i++)
+		if (vm->vcpus[i] && !vcpu_get(vm->vcpus[i]->handle, &err))
+			goto undo;
+	return 0;
+undo:
+	for (err_at = i, i = 0; i < err_at; i++)
+		if (vm->vcpus[i])
+			vcpu_put(vm->vcpus[i]->handle);
+	return -EBUSY;
+}
+
+int vm_destroy(struct vm *vm)
+{
+	struct gone g = { .vm = vm };
+	u32 slot = vm->slot, count = vm->block_count, i;
+	u64 blocks[VM_MAX_BLOCKS];
+	u64 used_end = vm->pool.next;
+
+	if (vcpus_stop(vm))
+		return -EBUSY;
+	pt_unmap(&vm->pt, 0, machine_guest_top() / PAGE_SIZE, gone_add, &g);
+	gone_finish(&g);
+	for (i = 0; i < ABI_MAX_VCPUS; i++)
+		if (vm->vcpus[i])
+			vcpu_free_one(vm->vcpus[i]);
+	memcpy(blocks, vm->blocks, count * sizeof(blocks[0]));
+	vms[slot].vm = NULL;
+	/* All blocks but the newest were used up (pool_add links what was left of them). */
+	for (i = 0; i < count; i++)
+		block_return(blocks[i], i + 1 < count ? blocks[i] + BLOCK_SIZE : used_end, slot);
+	free_vm_slot(slot);
+	return 0;
+}
+
+void vm_stats(const struct vm *vm, struct exit_stats *out)
+{
+	u32 i, k;
+
+	memset(out, 0, sizeof(*out));
+	for (i = 0; i < ABI_MAX_VCPUS; i++)
+		for (k = 0; vm->vcpus[i] && k < STAT_COUNT; k++)
+			out->exits[k] += vm->vcpus[i]->exits[k];
+}
+
+void vm_counts(struct mem_stats *out)
+{
+	out->vms = READ_ONCE(vm_used);
+	out->vcpus = READ_ONCE(vcpu_used);
+	out->shared_pages = memory_shares();
+}

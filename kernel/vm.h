@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * vm.h - user VMs and their vCPUs, and the handles by which the driver names
+ * them.
+ *
+ * A VM lives in the blocks that were donated to it: struct vm in its first
+ * page, then tables, vCPUs. What decides whether a pointer into that memory
+ * may be followed (locks, states) is in the static handle tables instead, so
+ * that no race with OP_VM_DESTROY can follow a pointer into memory that the
+ * service VM has got back.
+ */
+#ifndef VM_H
+#define VM_H
+
+#include "types.h"
+#include "lock.h"
+#include "pool.h"
+#include "pt.h"
+#include "abi/ops.h"
+#include "vcpu_arch.h"
+
+#define VM_MAX_BLOCKS 256u
+#define MAX_VCPU_HANDLES 1024u
+
+struct vcpu {
+	struct vcpu_arch arch;		/* first: assembly and hot fields */
+	struct vm *vm;
+	struct exit_page *page;
+	u64 page_pa;
+	u32 id;
+	u32 handle;
+	u32 in_guest;			/* 1 while its VM's tables may be in use by a CPU */
+	u32 cpu;			/* which one */
+	u64 seen;			/* vm->generation that this vCPU's TLB entries know */
+	u64 exits[STAT_COUNT];
+};
+
+struct vm {
+	struct vm_arch arch;
+	struct pool pool;
+	struct pt pt;			/* second-stage tables */
+	u64 generation;			/* counts every change that needs a flush */
+	u32 slot;
+	u32 block_count;
+	u64 blocks[VM_MAX_BLOCKS];
+	struct vcpu *vcpus[ABI_MAX_VCPUS];
+};
+
+/* Boot: all handles free. */
+void vm_init(void);
+
+/* Takes the VM's lock. NULL when the handle names none; otherwise vm_put(handle) ends it. */
+struct vm *vm_get(u32 handle);
+void vm_put(u32 handle);
+
+/*
+ * The vCPU for one user at a time: NULL and *err = -EBUSY or -ENOENT, otherwise
+ * vcpu_put(handle) ends it. Never waits.
+ */
+struct vcpu *vcpu_get(u32 handle, int *err);
+void vcpu_put(u32 handle);
+
+s64 vm_create(u64 block);			/* handle, -EPERM (not the service VM's, shared), -ENOSPC */
+int vm_donate(struct vm *vm, u64 block);
+int vm_destroy(struct vm *vm);			/* -EBUSY while a vCPU is in use; ends with the lock held */
+s64 vm_map(struct vm *vm, const struct map_range *r, u32 count);
+int vm_unmap(struct vm *vm, const struct map_range *r, u32 count);
+void vm_stats(const struct vm *vm, struct exit_stats *out);
+void vm_counts(struct mem_stats *out);
+
+s64 vcpu_create(struct vm *vm, const struct vcpu_create *c);
+
+#endif
