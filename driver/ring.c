@@ -31,6 +31,7 @@ static_assert(sizeof(struct ring) == RING_BYTES);
 static DEFINE_PER_CPU(struct ring *, cpu_ring);
 static DEFINE_PER_CPU(u64[OPX_COUNT], cpu_count);
 static enum cpuhp_state ring_hotplug;
+static bool ring_leaving;	/* the module goes: rings are given up */
 
 /* Fill the free entry and ring; the caller set the payload. */
 static __always_inline s64 ring_serve(struct ring *ring, enum op_index op, u32 handle, u64 arg,
@@ -107,21 +108,29 @@ u64 ring_count(enum op_index op)
 	return sum;
 }
 
-/* Hotplug callbacks, on the CPU itself, before and after it runs tasks. */
+/*
+ * Hotplug callbacks, on the CPU itself. A ring stays registered while its CPU is
+ * offline: kernel threads bound to the CPU may still end a VM there after
+ * ring_offline(), and the hypervisor's half begins anew with each registration.
+ */
 static int ring_online(unsigned int cpu)
 {
-	struct page *page = alloc_pages(GFP_KERNEL | __GFP_ZERO, get_order(RING_BYTES));
+	struct ring *ring = __this_cpu_read(cpu_ring);
 	s64 rc;
 
-	if (!page)
+	if (!ring)
+		ring = (void *)__get_free_pages(GFP_KERNEL, get_order(RING_BYTES));
+	if (!ring)
 		return -ENOMEM;
-	rc = arch_hypercall(HC_RING_REGISTER, page_to_phys(page));
+	memset(ring, 0, RING_BYTES);
+	rc = arch_hypercall(HC_RING_REGISTER, virt_to_phys(ring));
 	if (rc) {
 		pr_err("CPU %u: the hypervisor refuses the ring (%lld)\n", cpu, rc);
-		__free_pages(page, get_order(RING_BYTES));
+		if (!__this_cpu_read(cpu_ring))
+			free_pages((unsigned long)ring, get_order(RING_BYTES));
 		return rc;
 	}
-	__this_cpu_write(cpu_ring, page_address(page));
+	__this_cpu_write(cpu_ring, ring);
 	return 0;
 }
 
@@ -129,7 +138,7 @@ static int ring_offline(unsigned int cpu)
 {
 	struct ring *ring = __this_cpu_read(cpu_ring);
 
-	if (!ring)
+	if (!ring || !READ_ONCE(ring_leaving))
 		return 0;
 	__this_cpu_write(cpu_ring, NULL);
 	/* Memory that the hypervisor would still write must never be reused. */
@@ -149,7 +158,9 @@ int ring_init(void)
 	return 0;
 }
 
+/* The ring of a CPU that is offline now is left to the hypervisor, with its memory. */
 void ring_exit(void)
 {
+	WRITE_ONCE(ring_leaving, true);
 	cpuhp_remove_state(ring_hotplug);
 }

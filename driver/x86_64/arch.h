@@ -68,6 +68,7 @@ int emulate_init(struct vcpu *v);
 void emulate_free(struct vcpu *v);
 /* The VMM set registers while an instruction waits for it. */
 void emulate_set_regs(struct vcpu *v, const struct abi_regs *regs);
+void emulate_set_sregs(struct vcpu *v);
 long emulate_translate(struct vcpu *v, struct kvm_translation *t, const struct abi_sregs *s);
 void run_exit_io(struct vcpu *v, bool out, u16 port, u32 size, u32 count);
 

@@ -135,7 +135,7 @@ static u32 first_part(u64 linear, u32 len)
 
 static u64 next_linear(const struct emulation *e, u64 linear, u32 len)
 {
-	return e->d.efer & EFER_LMA ? linear + len : (u32)(linear + len);
+	return e->d.d.mode64 ? linear + len : (u32)(linear + len);
 }
 
 /* ---- reads ---- */
@@ -492,10 +492,29 @@ int emulate_exit(struct vcpu *v)
 	return emulate(v);
 }
 
+/* Is the instruction to run again when the VMM has answered? */
+static bool emulate_waits(struct vcpu *v)
+{
+	return v->complete == mmio_read_complete || v->complete == ins_complete;
+}
+
+/* Another RIP (a reset, say) means that the instruction never was. */
 void emulate_set_regs(struct vcpu *v, const struct abi_regs *regs)
 {
-	if (v->complete == mmio_read_complete || v->complete == ins_complete)
-		v->arch.emulation->d.regs = *regs;
+	struct decode_state *d = &v->arch.emulation->d;
+
+	if (!emulate_waits(v))
+		return;
+	if (d->regs.rip != regs->rip)
+		v->complete = NULL;
+	else
+		d->regs = *regs;
+}
+
+void emulate_set_sregs(struct vcpu *v)
+{
+	if (emulate_waits(v))
+		v->complete = NULL;
 }
 
 long emulate_translate(struct vcpu *v, struct kvm_translation *t, const struct abi_sregs *s)

@@ -352,6 +352,7 @@ static void sregs_changed(struct vcpu *v, const struct abi_sregs *sregs)
 	v->arch.cs_base = sregs->cs.base;
 	v->arch.apic_base = sregs->apic_base;
 	v->arch.cr8 = sregs->cr8;
+	emulate_set_sregs(v);
 }
 
 void arch_vcpu_forwarded(struct vcpu *v, enum op_index op, const void *payload)
