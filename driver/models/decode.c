@@ -953,6 +953,7 @@ static int op_string_io(struct decode_state *s)
 #define F_MEM 0x80u	/* memory operand only */
 #define F_PLAIN 0x100u	/* F2 or F3 would make it another instruction */
 #define F_SET8 0x200u	/* byte operand whatever the opcode */
+#define F_PREFIX 0x400u
 
 #define LOCK_ALL 0xff	/* row.lock: ModRM.reg values that accept LOCK */
 #define LOCK_REGS(first, last) ((2 << (last)) - (1 << (first)))
@@ -972,7 +973,10 @@ struct row {
 static const struct row one_byte[256] = {
 	ALU_ROWS(0x00, LOCK_ALL), ALU_ROWS(0x08, LOCK_ALL), ALU_ROWS(0x10, LOCK_ALL), ALU_ROWS(0x18, LOCK_ALL),
 	ALU_ROWS(0x20, LOCK_ALL), ALU_ROWS(0x28, LOCK_ALL), ALU_ROWS(0x30, LOCK_ALL), ALU_ROWS(0x38, 0),
+	[0x26] = { F_PREFIX, 0, NULL }, [0x2e] = { F_PREFIX, 0, NULL },
+	[0x36] = { F_PREFIX, 0, NULL }, [0x3e] = { F_PREFIX, 0, NULL },
 	[0x63] = { M, 0, op_movsxd },
+	[0x64 ... 0x67] = { F_PREFIX, 0, NULL },
 	[0x6c ... 0x6f] = { F_BYTE, 0, op_string_io },
 	[0x80] = { MB | F_IMM, LOCK_REGS(0, 6), op_alu_imm },
 	[0x81] = { MB | F_IMM, LOCK_REGS(0, 6), op_alu_imm },
@@ -989,6 +993,8 @@ static const struct row one_byte[256] = {
 	[0xc0 ... 0xc1] = { MB | F_IMM8, 0, op_shift },
 	[0xc6 ... 0xc7] = { MB | F_IMM, 0, op_mov_imm },
 	[0xd0 ... 0xd3] = { MB, 0, op_shift },
+	[0xf0] = { F_PREFIX, 0, NULL },
+	[0xf2 ... 0xf3] = { F_PREFIX, 0, NULL },
 	[0xf6 ... 0xf7] = { MB | F_IMM_TEST, LOCK_REGS(2, 3), op_group3 },
 	[0xfe ... 0xff] = { MB, LOCK_REGS(0, 1), op_group5 },
 };
@@ -1044,20 +1050,36 @@ static int fetch_more(struct decode_state *s)
 	return 0;
 }
 
+/* See to it that n more bytes are there. */
+static int need(struct decode_state *s, unsigned int n)
+{
+	int rc = 0;
+
+	if (s->d.pos + n > DECODE_INSN_MAX)
+		return raise(s, VECTOR_GP);
+	while (!rc && s->d.have < s->d.pos + n)
+		rc = fetch_more(s);
+	return rc;
+}
+
+static inline int take_byte(struct decode_state *s, u8 *v)
+{
+	int rc = s->d.pos < s->d.have ? 0 : need(s, 1);
+
+	if (!rc)
+		*v = s->d.byte[s->d.pos++];
+	return rc;
+}
+
 /* Take n bytes, 1 to 8, little-endian. */
 static int take(struct decode_state *s, unsigned int n, u64 *v)
 {
 	struct decode_insn *d = &s->d;
+	int rc = d->pos + n <= d->have ? 0 : need(s, n);
 	unsigned int i;
-	int rc;
 
-	if (d->pos + n > DECODE_INSN_MAX)
-		return raise(s, VECTOR_GP);
-	while (d->have < d->pos + n) {
-		rc = fetch_more(s);
-		if (rc)
-			return rc;
-	}
+	if (rc)
+		return rc;
 	*v = 0;
 	for (i = 0; i < n; i++)
 		*v |= (u64)d->byte[d->pos++] << (8 * i);
@@ -1073,83 +1095,86 @@ static int take_signed(struct decode_state *s, unsigned int n, u64 *v)
 	return rc;
 }
 
-/* 1: the byte was a prefix. In 64-bit mode ES, CS, SS and DS are no override. */
-static int take_prefix(struct decode_insn *d, u8 byte, u8 *size67)
+/* In 64-bit mode ES, CS, SS and DS are no override. */
+static void note_prefix(struct decode_insn *d, u8 byte)
 {
 	switch (byte) {
-	case 0x26:
-	case 0x2e:
-	case 0x36:
-	case 0x3e:
-		if (!d->mode64)
-			d->seg_override = 1 + (byte >> 3 & 3);
-		return 1;
 	case 0x64:
 	case 0x65:
 		d->seg_override = 1 + SEG_FS + (byte & 1);
-		return 1;
+		break;
 	case 0x66:
 		d->prefix66 = 1;
-		return 1;
+		break;
 	case 0x67:
-		*size67 = 1;
-		return 1;
+		d->prefix67 = 1;
+		break;
 	case 0xf0:
 		d->lock = 1;
-		return 1;
+		break;
 	case 0xf2:
 	case 0xf3:
 		d->rep = byte;
-		return 1;
+		break;
+	default:
+		if (!d->mode64)
+			d->seg_override = 1 + (byte >> 3 & 3);
+		break;
 	}
-	return 0;
 }
 
 /* Prefixes and the first opcode byte. A REX that is not the last prefix is void. */
 static int decode_prefixes(struct decode_state *s)
 {
 	struct decode_insn *d = &s->d;
-	int code32 = !d->mode64 && (s->seg[SEG_CS].attr & ATTR_DB);
-	u8 size67 = 0;
-	u64 byte;
+	u8 byte;
 	int rc;
 
 	for (;;) {
-		rc = take(s, 1, &byte);
+		rc = take_byte(s, &byte);
 		if (rc)
 			return rc;
-		if (take_prefix(d, byte, &size67))
+		if (one_byte[byte].flags & F_PREFIX) {
+			note_prefix(d, byte);
 			d->rex = 0;
-		else if (d->mode64 && (byte & 0xf0) == 0x40)
+		} else if (d->mode64 && (byte & 0xf0) == 0x40) {
 			d->rex = byte;
-		else
+		} else {
 			break;
+		}
 	}
 	d->opcode = byte;
+	return 0;
+}
+
+static void default_sizes(struct decode_state *s)
+{
+	struct decode_insn *d = &s->d;
+	int code32 = !d->mode64 && (s->seg[SEG_CS].attr & ATTR_DB);
+
 	if (d->mode64)
-		d->adsize = size67 ? 4 : 8;
+		d->adsize = d->prefix67 ? 4 : 8;
 	else
-		d->adsize = code32 == size67 ? 2 : 4;
+		d->adsize = code32 == d->prefix67 ? 2 : 4;
 	d->opsize = (d->mode64 || code32) == d->prefix66 ? 2 : 4;
 	if (d->rex & REX_W)
 		d->opsize = 8;
-	return 0;
 }
 
 static int decode_opcode(struct decode_state *s, const struct row **row)
 {
-	u64 byte;
+	u8 byte;
 	int rc;
 
 	*row = &one_byte[s->d.opcode];
 	if (s->d.opcode != 0x0f)
 		return 0;
-	rc = take(s, 1, &byte);
+	rc = take_byte(s, &byte);
 	if (rc)
 		return rc;
 	*row = &two_byte[byte];
 	if (byte == 0x38) {
-		rc = take(s, 1, &byte);
+		rc = take_byte(s, &byte);
 		if (rc)
 			return rc;
 		*row = byte == 0xf0 || byte == 0xf1 ? &movbe_row : &empty_row;
@@ -1177,8 +1202,8 @@ static int decode_sib(struct decode_state *s, unsigned int flags, unsigned int *
 {
 	struct decode_insn *d = &s->d;
 	unsigned int base, index;
-	u64 sib;
-	int rc = take(s, 1, &sib);
+	u8 sib;
+	int rc = take_byte(s, &sib);
 
 	if (rc)
 		return rc;
@@ -1235,13 +1260,14 @@ static int decode_modrm(struct decode_state *s, unsigned int flags)
 	struct decode_insn *d = &s->d;
 	unsigned int disp;
 	u64 v;
-	int rc = take(s, 1, &v);
+	u8 modrm;
+	int rc = take_byte(s, &modrm);
 
 	if (rc)
 		return rc;
-	d->mod = v >> 6;
-	d->reg = (v >> 3 & 7) | (d->rex & REX_R) << 1;
-	d->rm = (v & 7) | (d->rex & REX_B) << 3;
+	d->mod = modrm >> 6;
+	d->reg = (modrm >> 3 & 7) | (d->rex & REX_R) << 1;
+	d->rm = (modrm & 7) | (d->rex & REX_B) << 3;
 	if (d->mod == 3)
 		return 0;
 	if (d->adsize == 2)
@@ -1288,6 +1314,7 @@ static int decode(struct decode_state *s, const struct row **row)
 	flags = (*row)->flags;
 	if (!(*row)->run || ((flags & F_PLAIN) && d->rep))
 		return DECODE_UNKNOWN;
+	default_sizes(s);
 	operand_size(d, flags);
 	d->seg = SEG_DS;
 	if (flags & F_MODRM)

@@ -88,6 +88,7 @@ struct decode_insn {
 	u8 mode64;
 	u8 rex;
 	u8 prefix66;
+	u8 prefix67;
 	u8 rep;		/* 0, 0xf2 or 0xf3 */
 	u8 lock;
 	u8 opcode;	/* the last opcode byte */

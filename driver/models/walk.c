@@ -43,16 +43,14 @@
 #define MAX_LEVELS 5
 #define MAX_RETRIES 16	/* of a guest that changes its tables under our feet */
 
-/* What an entry of one level may be. */
-#define LEVEL_LARGE 1u	/* bit 7 set makes it a leaf */
-#define LEVEL_IGNORE_PS 2u	/* bit 7 means nothing (a 4 KiB entry's PAT bit, 32-bit paging without PSE) */
-#define LEVEL_PDPTE 4u	/* PAE's four: no rights, no accessed bit */
-
 struct level {
-	u8 shift;	/* of the linear address */
-	u8 flags;
-	u16 index_mask;
-	u64 reserved_large;	/* reserved bits of a large leaf, below maxphyaddr */
+	u8 shift;	/* of the linear address, to get an offset in the table */
+	u16 mask;	/* of that offset */
+	u32 page;	/* bytes that a leaf maps, less 1 */
+	u64 leaf;	/* an entry with one of these bits is a leaf */
+	u64 reserved;	/* bits that must be 0 in every entry */
+	u64 reserved_ps;	/* and where bit 7 is set */
+	u64 grant;	/* rights that the entry cannot withhold */
 };
 
 struct format {
@@ -63,30 +61,38 @@ struct format {
 	struct level level[MAX_LEVELS];
 };
 
-#define LEVEL_4K { 12, LEVEL_IGNORE_PS, 511, 0 }
-#define LEVEL_2M { 21, LEVEL_LARGE, 511, 0x1fe000ull }
-#define LEVEL_1G { 30, LEVEL_LARGE, 511, 0x3fffe000ull }
+#define ENTRY8(bit) (bit) - 3, 511 << 3
+#define ENTRY4(bit) (bit) - 2, 1023 << 2
+
+/* Bit 7 of a 4 KiB leaf is its PAT bit; P is set in all that is looked at. */
+#define LEVEL_4K { ENTRY8(12), 0xfff, PTE_P, 0, 0, 0 }
+#define LEVEL_2M { ENTRY8(21), 0x1fffff, PTE_PS, 0, 0x1fe000ull, 0 }
+#define LEVEL_1G { ENTRY8(30), 0x3fffffff, PTE_PS, 0, 0x3fffe000ull, 0 }
+#define LEVEL_TABLE(bit) { ENTRY8(bit), 0, 0, 0, PTE_PS, 0 }
+/* PAE's four: neither rights nor an accessed bit. */
+#define LEVEL_PDPTE { 30 - 3, 3 << 3, 0, 0, PTE_NX | 0x1e6, 0, PTE_RW | PTE_US | PTE_A }
+#define LEVEL_4K_32 { ENTRY4(12), 0xfff, PTE_P, 0, 0, 0 }
+/* Without PSE bit 7 means nothing; with it a leaf has address bits 35:32 in 16:13. */
+#define LEVEL_4M_NOPSE { ENTRY4(22), 0, 0, 0, 0, 0 }
+#define LEVEL_4M { ENTRY4(22), 0x3fffff, PTE_PS, 0, 0x3e0000ull, 0 }
 
 enum { FORMAT_32, FORMAT_32_PSE, FORMAT_PAE, FORMAT_64, FORMAT_64_LA57 };
 
 static const struct format formats[] = {
-	[FORMAT_32] = { 2, 4, 0xfffff000ull, 0, {
-		{ 22, LEVEL_IGNORE_PS, 1023, 0 }, { 12, LEVEL_IGNORE_PS, 1023, 0 } } },
-	/* A 4 MiB leaf holds address bits 35:32 in its bits 16:13. */
-	[FORMAT_32_PSE] = { 2, 4, 0xfffff000ull, 0, {
-		{ 22, LEVEL_LARGE, 1023, 0x3e0000ull }, { 12, LEVEL_IGNORE_PS, 1023, 0 } } },
+	[FORMAT_32] = { 2, 4, 0xfffff000ull, 0, { LEVEL_4M_NOPSE, LEVEL_4K_32 } },
+	[FORMAT_32_PSE] = { 2, 4, 0xfffff000ull, 0, { LEVEL_4M, LEVEL_4K_32 } },
 	[FORMAT_PAE] = { 3, 8, 0xffffffe0ull, 0x7ff0000000000000ull, {
-		{ 30, LEVEL_PDPTE, 3, 0 }, LEVEL_2M, LEVEL_4K } },
+		LEVEL_PDPTE, LEVEL_2M, LEVEL_4K } },
 	[FORMAT_64] = { 4, 8, PTE_ADDRESS, 0, {
-		{ 39, 0, 511, 0 }, LEVEL_1G, LEVEL_2M, LEVEL_4K } },
+		LEVEL_TABLE(39), LEVEL_1G, LEVEL_2M, LEVEL_4K } },
 	[FORMAT_64_LA57] = { 5, 8, PTE_ADDRESS, 0, {
-		{ 48, 0, 511, 0 }, { 39, 0, 511, 0 }, LEVEL_1G, LEVEL_2M, LEVEL_4K } },
+		LEVEL_TABLE(48), LEVEL_TABLE(39), LEVEL_1G, LEVEL_2M, LEVEL_4K } },
 };
 
 /* The way down: what was read and where, for the accessed bits. */
 struct path {
 	unsigned int depth;	/* index of the leaf's level */
-	u64 rights;	/* RW and US of all levels and-ed; NX or-ed */
+	u64 rights;	/* RW, US and A of all levels and-ed; NX or-ed */
 	u64 gpa[MAX_LEVELS];
 	u64 entry[MAX_LEVELS];
 };
@@ -131,62 +137,43 @@ static int check_canonical(const struct format *f, u64 linear, struct decode_fau
 	return DECODE_FAULT;
 }
 
-static u64 reserved_bits(const struct walk *w, const struct format *f, const struct level *l,
-			 u64 entry)
+/* The reserved bits that all levels share. */
+static u64 reserved_bits(const struct walk *w, const struct format *f)
 {
 	u64 reserved = f->reserved;
 
-	if (f->entry_bytes == 8) {
-		if (w->maxphyaddr < 52)
-			reserved |= PTE_ADDRESS & ~0ull << w->maxphyaddr;
-		if (!(w->efer & EFER_NXE) || (l->flags & LEVEL_PDPTE))
-			reserved |= PTE_NX;
-	}
-	if (l->flags & LEVEL_PDPTE)
-		return reserved | 0x1e6;
-	if (!(l->flags & LEVEL_IGNORE_PS) && (entry & PTE_PS))
-		reserved |= l->flags & LEVEL_LARGE ? l->reserved_large : PTE_PS;
+	if (f->entry_bytes == 4)
+		return 0;
+	if (w->maxphyaddr < 52)
+		reserved |= PTE_ADDRESS & ~0ull << w->maxphyaddr;
+	if (!(w->efer & EFER_NXE))
+		reserved |= PTE_NX;
 	return reserved;
 }
 
-static int read_entry(const struct walk *w, const struct format *f, u64 gpa, u64 *entry)
+/* Down to the leaf. 0, or a negative value for no entry, above 0 for a reserved bit. */
+static int descend(const struct walk *w, const struct format *f, u64 linear, struct path *path)
 {
-	u32 half;
+	u64 table = w->cr3 & f->root_mask, reserved = reserved_bits(w, f);
+	u64 any = 0, all = PTE_RW | PTE_US | PTE_A, entry;
+	const struct level *l = f->level;
+	unsigned int i, len = f->entry_bytes;
 
-	if (f->entry_bytes == 8)
-		return w->read_gpa(w->ctx, gpa, entry, 8);
-	if (w->read_gpa(w->ctx, gpa, &half, 4))
-		return 1;
-	*entry = half;
-	return 0;
-}
+	for (i = 0; ; i++, l++) {
+		u64 gpa = table + (linear >> l->shift & l->mask);
 
-/* Down to the leaf. 0, or 1 with the error code so far. */
-static int descend(const struct walk *w, const struct format *f, u64 linear, struct path *path,
-		   unsigned int *error)
-{
-	u64 table = w->cr3 & f->root_mask;
-	u64 any = 0, all = PTE_RW | PTE_US;
-	unsigned int i;
-
-	for (i = 0; ; i++) {
-		const struct level *l = &f->level[i];
-		u64 gpa = table + ((linear >> l->shift) & l->index_mask) * f->entry_bytes;
-		u64 entry;
-
-		*error = 0;
-		if (read_entry(w, f, gpa, &entry) || !(entry & PTE_P))
+		entry = 0;	/* little-endian: 4 bytes fill the lower half */
+		if (w->read_gpa(w->ctx, gpa, &entry, len) || !(entry & PTE_P))
+			return -1;
+		if (entry & (reserved | l->reserved))
 			return 1;
-		*error = PF_PRESENT | PF_RESERVED;
-		if (entry & reserved_bits(w, f, l, entry))
+		if ((entry & PTE_PS) && (entry & l->reserved_ps))
 			return 1;
 		path->gpa[i] = gpa;
 		path->entry[i] = entry;
-		if (!(l->flags & LEVEL_PDPTE)) {
-			any |= entry;
-			all &= entry;
-		}
-		if (i == f->levels - 1u || ((l->flags & LEVEL_LARGE) && (entry & PTE_PS)))
+		any |= entry;
+		all &= entry | l->grant;
+		if (entry & l->leaf)
 			break;
 		table = entry & PTE_ADDRESS;
 	}
@@ -211,6 +198,13 @@ static int allowed(const struct walk *w, u64 rights, unsigned int access)
 	return user || !(rights & PTE_US) || !(w->cr4 & CR4_SMAP) || (w->rflags & RFLAGS_AC);
 }
 
+/* All the bits are set already: so nearly always. */
+static int is_marked(const struct path *path, unsigned int access)
+{
+	return (path->rights & PTE_A) &&
+	       (!(access & DECODE_WRITE) || (path->entry[path->depth] & PTE_D));
+}
+
 /* 0, or 1 when an entry changed since it was read. */
 static int mark(const struct walk *w, const struct format *f, const struct path *path,
 		unsigned int access)
@@ -221,7 +215,7 @@ static int mark(const struct walk *w, const struct format *f, const struct path 
 	for (i = path->depth; i >= 0; i--, bits = PTE_A) {
 		u64 entry = path->entry[i];
 
-		if ((entry & bits) == bits || (f->level[i].flags & LEVEL_PDPTE))
+		if (((entry | f->level[i].grant) & bits) == bits)
 			continue;
 		if (w->cmpxchg_gpa(w->ctx, path->gpa[i], entry, entry | bits, f->entry_bytes) > 0)
 			return 1;
@@ -232,7 +226,7 @@ static int mark(const struct walk *w, const struct format *f, const struct path 
 static u64 leaf_address(const struct format *f, const struct path *path, u64 linear)
 {
 	u64 entry = path->entry[path->depth];
-	u64 offset = (1ull << f->level[path->depth].shift) - 1;
+	u64 offset = f->level[path->depth].page;
 	u64 base = entry & PTE_ADDRESS & ~offset;
 
 	if (f->entry_bytes == 4 && offset > 0xfff)
@@ -245,7 +239,8 @@ int walk_translate(struct walk *w, u64 linear, unsigned int access, u64 *gpa,
 {
 	const struct format *f = format_of(w);
 	struct path path;
-	unsigned int error, tries;
+	unsigned int tries;
+	int rc;
 
 	if (!(w->efer & EFER_LMA))
 		linear = (u32)linear;
@@ -256,11 +251,13 @@ int walk_translate(struct walk *w, u64 linear, unsigned int access, u64 *gpa,
 	if (f->levels > 3 && check_canonical(f, linear, fault))
 		return DECODE_FAULT;
 	for (tries = 0; tries < MAX_RETRIES; tries++) {
-		if (descend(w, f, linear, &path, &error))
-			return page_fault(w, linear, access, error, fault);
+		rc = descend(w, f, linear, &path);
+		if (rc)
+			return page_fault(w, linear, access, rc < 0 ? 0 : PF_PRESENT | PF_RESERVED, fault);
 		if (!allowed(w, path.rights, access))
 			return page_fault(w, linear, access, PF_PRESENT, fault);
-		if (!access || !w->cmpxchg_gpa || !mark(w, f, &path, access))
+		if (!access || is_marked(&path, access) || !w->cmpxchg_gpa ||
+		    !mark(w, f, &path, access))
 			break;
 	}
 	*gpa = leaf_address(f, &path, linear);
