@@ -31,7 +31,7 @@ static_assert(sizeof(struct ring) == RING_BYTES);
 static DEFINE_PER_CPU(struct ring *, cpu_ring);
 static DEFINE_PER_CPU(u64[OPX_COUNT], cpu_count);
 static enum cpuhp_state ring_hotplug;
-static bool ring_leaving;	/* the module goes: rings are given up */
+static bool ring_kept;	/* the module stays: rings survive their CPU going offline */
 
 /* Fill the free entry and ring; the caller set the payload. */
 static __always_inline s64 ring_serve(struct ring *ring, enum op_index op, u32 handle, u64 arg,
@@ -138,7 +138,7 @@ static int ring_offline(unsigned int cpu)
 {
 	struct ring *ring = __this_cpu_read(cpu_ring);
 
-	if (!ring || !READ_ONCE(ring_leaving))
+	if (!ring || READ_ONCE(ring_kept))
 		return 0;
 	__this_cpu_write(cpu_ring, NULL);
 	/* Memory that the hypervisor would still write must never be reused. */
@@ -155,12 +155,13 @@ int ring_init(void)
 	if (rc < 0)
 		return rc;
 	ring_hotplug = rc;
+	WRITE_ONCE(ring_kept, true);
 	return 0;
 }
 
 /* The ring of a CPU that is offline now is left to the hypervisor, with its memory. */
 void ring_exit(void)
 {
-	WRITE_ONCE(ring_leaving, true);
+	WRITE_ONCE(ring_kept, false);
 	cpuhp_remove_state(ring_hotplug);
 }
