@@ -116,13 +116,8 @@ run test bench: deps
 run-ready: images
 	@scripts/run
 
-test-ready: test-images
+test-ready:
 	@FULL=$(FULL) ONLY="$(ONLY)" test/run
-
-test-images:
-	@$(MAKE) --no-print-directory HYPERVISOR=$(if $(wildcard linker/$(ARCH).ld),,kvm) KERNEL=amd64 images
-	@$(MAKE) --no-print-directory HYPERVISOR=$(if $(wildcard linker/$(ARCH).ld),,kvm) KERNEL=cloud images
-	@if [ -f test/kvm/Makefile ]; then $(MAKE) --no-print-directory -C test/kvm; fi
 
 bench-ready: images
 	@if [ -x test/bench/run ]; then test/bench/run; else echo "bench: test/bench/run is not there yet"; exit 1; fi
@@ -136,6 +131,6 @@ check: deps
 clean:
 	rm -rf build
 
-.PHONY: all driver images deps run test bench run-ready test-ready test-images bench-ready size check clean
+.PHONY: all driver images deps run test bench run-ready test-ready bench-ready size check clean
 .SECONDARY:
 .DELETE_ON_ERROR:
