@@ -247,18 +247,10 @@ int acpi_cpus(const struct boot_info *info, u32 *apic_ids, unsigned int max)
 	return count ? (int)count : bad_acpi("the MADT names no CPU");
 }
 
-static void seal_table(struct table *t)
+static void seal(void *bytes, u32 size, u8 *sum)
 {
-	t->checksum = 0;
-	t->checksum = checksum(t, t->length);
-}
-
-static void seal_rsdp(struct rsdp *r)
-{
-	r->checksum = 0;
-	r->checksum = checksum(r, RSDP_V1_BYTES);
-	r->full_checksum = 0;
-	r->full_checksum = checksum(r, sizeof(*r));
+	*sum = 0;
+	*sum = checksum(bytes, size);
 }
 
 int acpi_build_wakeup(const struct boot_info *info, u64 dest_pa, u64 dest_size, u64 mailbox_pa)
@@ -283,17 +275,18 @@ int acpi_build_wakeup(const struct boot_info *info, u64 dest_pa, u64 dest_size, 
 	memcpy(madt, t.madt, t.madt->table.length);
 	memcpy((u8 *)madt + madt->length, &wakeup, sizeof(wakeup));
 	madt->length += sizeof(wakeup);
-	seal_table(madt);
+	seal(madt, madt->length, &madt->checksum);
 
 	memcpy(root, t.root, t.root->length);
 	memcpy((u8 *)root + t.madt_at, &madt_pa, t.width);
-	seal_table(root);
+	seal(root, root->length, &root->checksum);
 
 	*rsdp = t.rsdp;
 	if (t.width == 8)
 		rsdp->xsdt = dest_pa + root_at;
 	else
 		rsdp->rsdt = dest_pa + root_at;
-	seal_rsdp(rsdp);
+	seal(rsdp, RSDP_V1_BYTES, &rsdp->checksum);
+	seal(rsdp, sizeof(*rsdp), &rsdp->full_checksum);
 	return 0;
 }

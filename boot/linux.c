@@ -43,30 +43,19 @@ struct screen_info {
 	u16 extended_memory, page;
 	u8 mode, columns;
 	u8 pad0[6];
-	u8 lines;
-	u8 type;
-	u16 points;
-	u16 width, height, depth;
+	u8 lines, type;
+	u16 points, width, height, depth;
 	u32 base, size;
 	u8 pad1[4];
 	u16 pitch;
-	u8 red_size, red_position;
-	u8 green_size, green_position;
-	u8 blue_size, blue_position;
-	u8 rest_size, rest_position;
+	u8 red_size, red_position, green_size, green_position, blue_size, blue_position, rest_size, rest_position;
 	u8 pad2[8];
-	u32 capabilities;
-	u32 base_high;
+	u32 capabilities, base_high;
 	u8 pad3[2];
 } PACKED;
 
 struct efi_info {
-	u32 signature;
-	u32 systab;
-	u32 desc_size, desc_version;
-	u32 map, map_size;
-	u32 systab_high;
-	u32 map_high;
+	u32 signature, systab, desc_size, desc_version, map, map_size, systab_high, map_high;
 } PACKED;
 
 struct e820_entry {
@@ -123,19 +112,12 @@ struct boot_params {
 } PACKED;
 
 #define ASSERT_AT(field, offset) _Static_assert(__builtin_offsetof(struct boot_params, field) == (offset), #field)
-ASSERT_AT(screen.pitch, 0x24);
-ASSERT_AT(screen.capabilities, 0x36);
+ASSERT_AT(screen.base_high, 0x3a);
 ASSERT_AT(rsdp, 0x70);
 ASSERT_AT(ramdisk_high, 0xc0);
 ASSERT_AT(efi, 0x1c0);
 ASSERT_AT(e820_count, 0x1e8);
-ASSERT_AT(header.boot_flag, 0x1fe);
 ASSERT_AT(header.magic, 0x202);
-ASSERT_AT(header.loader, 0x210);
-ASSERT_AT(header.ramdisk, 0x218);
-ASSERT_AT(header.cmdline, 0x228);
-ASSERT_AT(header.xloadflags, 0x236);
-ASSERT_AT(header.setup_data, 0x250);
 ASSERT_AT(header.init_size, 0x260);
 ASSERT_AT(e820, 0x2d0);
 _Static_assert(sizeof(struct boot_params) == 4096, "boot_params is a page");
@@ -233,55 +215,29 @@ static void copy_words(void *to, const void *from, u64 bytes)
 	memcpy(to, from, bytes % 8);
 }
 
-/* The bits above the colours; Linux recognises a pixel format by all four fields. */
-static void fill_rest(struct screen_info *s)
-{
-	u32 red = s->red_position + s->red_size, green = s->green_position + s->green_size;
-	u32 top = s->blue_position + s->blue_size;
-
-	top = top > red ? top : red;
-	top = top > green ? top : green;
-	if (top && top < s->depth) {
-		s->rest_position = top;
-		s->rest_size = s->depth - top;
-	}
-}
-
+/* What no colour uses of a pixel is its top: Linux knows a format by all four parts. */
 static void fill_graphics(struct screen_info *s, const struct boot_framebuffer *fb, int efi)
 {
-	u32 bytes = fb->pitch * fb->height;
+	u32 bytes = fb->pitch * fb->height, colours = fb->red.size + fb->green.size + fb->blue.size;
 
-	s->type = efi ? VIDEO_EFI : VIDEO_VESA;
-	s->width = fb->width;
-	s->height = fb->height;
-	s->depth = fb->bpp;
-	s->pitch = fb->pitch;
-	s->base = fb->pa;
-	s->base_high = fb->pa >> 32;
-	s->capabilities = s->base_high ? VIDEO_64BIT_BASE : 0;
-	s->size = efi ? bytes : (bytes + 0xffff) >> 16;
-	s->red_size = fb->red.size;
-	s->red_position = fb->red.position;
-	s->green_size = fb->green.size;
-	s->green_position = fb->green.position;
-	s->blue_size = fb->blue.size;
-	s->blue_position = fb->blue.position;
-	fill_rest(s);
+	*s = (struct screen_info){
+		.type = efi ? VIDEO_EFI : VIDEO_VESA, .size = efi ? bytes : (bytes + 0xffff) >> 16,
+		.width = fb->width, .height = fb->height, .depth = fb->bpp, .pitch = fb->pitch,
+		.base = fb->pa, .base_high = fb->pa >> 32, .capabilities = fb->pa >> 32 ? VIDEO_64BIT_BASE : 0,
+		.red_size = fb->red.size, .red_position = fb->red.position,
+		.green_size = fb->green.size, .green_position = fb->green.position,
+		.blue_size = fb->blue.size, .blue_position = fb->blue.position,
+		.rest_size = colours < fb->bpp ? fb->bpp - colours : 0, .rest_position = colours,
+	};
 }
 
 /* Text mode exists on BIOS machines only, and is there when nobody says else. */
 static void fill_screen(struct screen_info *s, const struct boot_info *info)
 {
-	if (info->fb.type == FB_RGB || info->fb.type == FB_INDEXED) {
+	if (info->fb.type == FB_RGB || info->fb.type == FB_INDEXED)
 		fill_graphics(s, &info->fb, info->efi_map != NULL);
-	} else if (!info->efi_map) {
-		s->type = VIDEO_VGA_TEXT;
-		s->mode = 3;
-		s->columns = 80;
-		s->lines = 25;
-		s->y = 24;
-		s->points = 16;
-	}
+	else if (!info->efi_map)
+		*s = (struct screen_info){ .type = VIDEO_VGA_TEXT, .mode = 3, .columns = 80, .lines = 25, .y = 24, .points = 16 };
 }
 
 static struct e820_entry e820_entry(const struct boot_region *r)
@@ -333,12 +289,13 @@ static int efi_usable(u32 type)
 	return type == EFI_CONVENTIONAL || (type >= EFI_LOADER_CODE && type <= EFI_BOOT_SERVICES_DATA);
 }
 
-/* Of a descriptor that Linux would use, what E820 does not call RAM is reserved. */
+/* Of a descriptor that Linux would use, what E820 does not call RAM becomes reserved. */
 static void efi_split(struct efi_copy *to, const struct efi_desc *d, const struct boot_info *info)
 {
 	u64 pa = d->pa, end = efi_desc_end(d), stop;
+	int usable = efi_usable(d->type);
 
-	while (pa < end && to->size <= to->room) {
+	while (usable && pa < end && to->size <= to->room) {
 		int ram = memmap_type(info, pa, &stop) == REGION_RAM && stop - pa >= PAGE_SIZE;
 
 		if (stop < end)
@@ -347,6 +304,8 @@ static void efi_split(struct efi_copy *to, const struct efi_desc *d, const struc
 		efi_emit(to, d, pa, stop, ram ? d->type : EFI_RESERVED);
 		pa = stop;
 	}
+	if (!usable)
+		efi_emit(to, d, pa, end, d->type);
 }
 
 static int fill_efi(struct scratch *s, const struct linux_request *req, const struct boot_info *info)
@@ -357,22 +316,17 @@ static int fill_efi(struct scratch *s, const struct linux_request *req, const st
 
 	if (!info->efi_systab || !info->efi_map)
 		return 0;
-	for (i = 0; i < efi_desc_count(info); i++) {
-		const struct efi_desc *d = efi_desc_at(info, i);
-
-		if (efi_usable(d->type))
-			efi_split(&copy, d, info);
-		else
-			efi_emit(&copy, d, d->pa, efi_desc_end(d), d->type);
-	}
+	for (i = 0; i < efi_desc_count(info); i++)
+		efi_split(&copy, efi_desc_at(info, i), info);
 	if (copy.size > copy.room) {
 		log_print("boot: the UEFI memory map has too many pieces (%llu bytes): update the firmware\n", copy.size);
 		return -ENOSPC;
 	}
-	s->params.efi = (struct efi_info){ .signature = EFI_SIGNATURE_64,
-		.systab = info->efi_systab, .systab_high = info->efi_systab >> 32,
+	s->params.efi = (struct efi_info){
+		.signature = EFI_SIGNATURE_64, .systab = info->efi_systab, .systab_high = info->efi_systab >> 32,
+		.desc_size = info->efi_desc_size, .desc_version = info->efi_desc_version,
 		.map = map_pa, .map_high = map_pa >> 32, .map_size = copy.size,
-		.desc_size = info->efi_desc_size, .desc_version = info->efi_desc_version };
+	};
 	return 0;
 }
 

@@ -59,11 +59,6 @@ struct tag_framebuffer {
 	struct boot_fb_field rgb[3];	/* red, green, blue; of type RGB only */
 };
 
-struct tag_efi64 {
-	struct tag tag;
-	u64 systab;
-};
-
 struct tag_efi_mmap {
 	struct tag tag;
 	u32 desc_size;
@@ -184,7 +179,7 @@ static int read_framebuffer(const struct tag *tag, struct boot_info *info)
 
 static int read_efi64(const struct tag *tag, struct boot_info *info)
 {
-	info->efi_systab = ((const struct tag_efi64 *)tag)->systab;
+	memcpy(&info->efi_systab, tag + 1, sizeof(info->efi_systab));
 	return 0;
 }
 
@@ -234,7 +229,7 @@ static const struct tag_row rows[] = {
 	[MB2_TAG_MODULE] = { sizeof(struct tag_module), read_module },
 	[MB2_TAG_MMAP] = { sizeof(struct tag_mmap), read_mmap },
 	[MB2_TAG_FRAMEBUFFER] = { __builtin_offsetof(struct tag_framebuffer, rgb), read_framebuffer },
-	[MB2_TAG_EFI64] = { sizeof(struct tag_efi64), read_efi64 },
+	[MB2_TAG_EFI64] = { sizeof(struct tag) + sizeof(u64), read_efi64 },
 	[MB2_TAG_RSDP_OLD] = { sizeof(struct tag) + 20, read_rsdp },
 	[MB2_TAG_RSDP_NEW] = { sizeof(struct tag) + 36, read_rsdp },
 	[MB2_TAG_EFI_MMAP] = { sizeof(struct tag_efi_mmap), read_efi_mmap },

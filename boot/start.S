@@ -73,17 +73,15 @@ start:
 	call	long_mode
 	ljmp	*PA(to_64)(%ebp)
 
-/* EDX = PML4. Paging on; the caller jumps to a 64-bit segment. Clobbers EAX, ECX. */
+/* EDX = PML4. Paging on; the caller jumps to a 64-bit segment. Clobbers EAX, ECX, EDX. One word of stack. */
 long_mode:
 	movl	$CR4_ON, %eax
 	movl	%eax, %cr4
 	movl	%edx, %cr3
 	movl	$0xc0000080, %ecx
-	pushl	%edx
 	xorl	%edx, %edx
 	movl	$EFER_ON, %eax
 	wrmsr
-	popl	%edx
 	/* The far pointer is relative to the load address, like all else. */
 	leal	PA(start_64)(%ebp), %eax
 	movl	%eax, PA(to_64)(%ebp)

@@ -47,12 +47,13 @@ const struct backend *backend = &svm_backend;
 static struct pool pool;
 static struct pt host_pt;
 static u64 region_pa, region_bytes;	/* pool and page records */
+static u64 handoff_pa;			/* what Linux gets from us, and keeps reserved */
 
 extern u8 image_start[], text_end[], rodata_end[], init_start[], init_end[], data_start[], image_end[];
 u8 boot_block[CPU_BLOCK_BYTES] __attribute__((aligned(CPU_BLOCK_BYTES)));
 void boot_main(u32 magic, u32 mbi);
 
-static void die(const char *what) NORETURN;
+static void die(const char *what) __attribute__((noinline, noreturn));
 static void die(const char *what)
 {
 	if (what)
@@ -109,6 +110,7 @@ static INIT void build_host_tables(const struct boot_info *info)
 			host_map(PHYS_BASE + base, base, end - base, PTE_WRITE | PTE_NX);
 	}
 	host_map(PHYS_BASE + region_pa, region_pa, region_bytes, PTE_WRITE | PTE_NX);
+	host_map(PHYS_BASE + handoff_pa, handoff_pa, HANDOFF_BYTES, PTE_WRITE | PTE_NX);
 	host_map(PHYS_BASE + 0xb8000, 0xb8000, PAGE_SIZE, PTE_WRITE | PTE_NX | PTE_UNCACHED);
 	host_map(APIC_VA, APIC_BASE_RESET, PAGE_SIZE, PTE_WRITE | PTE_NX | PTE_UNCACHED);
 	host_map_image(image_start, text_end, 0);
@@ -227,20 +229,18 @@ static INIT void report_cpus(void)
 
 /* ---- the service VM ---- */
 
-static INIT u64 handoff_take(struct boot_info *info)
+static INIT void handoff_take(struct boot_info *info)
 {
-	u64 pa = memmap_find(info, HANDOFF_BYTES, PAGE_SIZE, 0x100000, 1ull << 32);
-
-	if (!pa || memmap_reserve(info, pa, HANDOFF_BYTES, REGION_RESERVED))
+	handoff_pa = memmap_find(info, HANDOFF_BYTES, PAGE_SIZE, 0x100000, 1ull << 32);
+	if (!handoff_pa || memmap_reserve(info, handoff_pa, HANDOFF_BYTES, REGION_RESERVED))
 		die("too little memory below 4 GiB");
-	return pa;
 }
 
-static INIT void load_service(const struct boot_info *info, u64 handoff, struct linux_entry *entry)
+static INIT void load_service(const struct boot_info *info, struct linux_entry *entry)
 {
 	struct linux_request req = {
-		.rsdp_pa = handoff + HANDOFF_ACPI,
-		.scratch_pa = handoff + HANDOFF_SCRATCH,
+		.rsdp_pa = handoff_pa + HANDOFF_ACPI,
+		.scratch_pa = handoff_pa + HANDOFF_SCRATCH,
 		.scratch_size = LINUX_SCRATCH_BYTES,
 	};
 
@@ -271,7 +271,8 @@ static void release_init(void)
 	pool_add(&pool, pa, bytes);
 }
 
-static void start_service(struct cpu *cpu, const struct linux_entry *entry) NORETURN;
+/* Not boot code itself: it takes boot code away. */
+static void start_service(struct cpu *cpu, const struct linux_entry *entry) __attribute__((noinline, noreturn));
 static void start_service(struct cpu *cpu, const struct linux_entry *entry)
 {
 	struct service_entry e = { entry->entry_pa, entry->boot_params_pa, service_identity_cr3 };
@@ -290,7 +291,6 @@ INIT void boot_main(u32 magic, u32 mbi)
 {
 	struct linux_entry entry;
 	u32 apic_ids[MAX_CPUS];
-	u64 handoff;
 	int found;
 
 	console_init();
@@ -307,7 +307,12 @@ INIT void boot_main(u32 magic, u32 mbi)
 	if (found < 0)
 		die(NULL);
 	take_memory(&info, (u32)found);
-	handoff = handoff_take(&info);
+	handoff_take(&info);
+	/* With the early tables, which know all of the first 4 GiB: firmware's tables lie anywhere in it. */
+	service_handoff_init(handoff_pa);
+	if (acpi_build_wakeup(&info, handoff_pa + HANDOFF_ACPI, HANDOFF_ACPI_BYTES, service_mailbox_pa))
+		die(NULL);
+	load_service(&info, &entry);
 	assign_owners(&info);
 	build_host_tables(&info);
 	write_cr3(host_pt.root);
@@ -320,10 +325,6 @@ INIT void boot_main(u32 magic, u32 mbi)
 	backend->maps_init(&pool);
 	cpus_alloc(apic_ids, (u32)found);
 	service_memory_init(&info, &pool);
-	service_handoff_init(handoff);
-	if (acpi_build_wakeup(&info, handoff + HANDOFF_ACPI, HANDOFF_ACPI_BYTES, service_mailbox_pa))
-		die(NULL);
-	load_service(&info, handoff, &entry);
 	log_print("tenon: %s, %lu MiB of RAM, %lu KiB of it ours\n", backend->name,
 		  (unsigned long)(memmap_ram_pages(&info) >> 8), (unsigned long)((region_bytes + image_bytes()) >> 10));
 	smp_start(low_page(&info), ap_main);

@@ -172,6 +172,7 @@ int service_fault(u64 gpa)
 
 /* ---- MSRs ---- */
 
+#define MTRR_ENABLE 0x800ull
 #define READ 1
 #define WRITE 2
 
@@ -251,10 +252,8 @@ static int mtrr_write(u32 msr, u64 value)
 
 	if (value == old)
 		return 0;
-	if (msr == 0x2ff) {
-		/* Linux switches MTRRs off while it changes them: the flag is dropped, the rest must be equal. */
-		return ((value ^ old) & ~0xc00ull) ? 1 : 0;
-	}
+	if (msr == 0x2ff)	/* Linux switches MTRRs off while it changes them: that is dropped; on, they must be as they were */
+		return value & MTRR_ENABLE ? 1 : 0;
 	base = (msr & 1 ? rdmsr(msr - 1) : value) & ~0xfffull;
 	mask = (msr & 1 ? value : rdmsr(msr + 1));
 	if ((mask & 0x800) && service_covers_hypervisor(base, mask & ~0xfffull))

@@ -75,6 +75,7 @@ static const struct msr_row {
 	u64 reset;
 } rows[] = {
 	{ 0x10, 0x10, TSC, 0, 1, NULL, 0 },
+	{ 0x11, 0x12, CONSTANT, 0, 0, NULL, 0 },		/* kvmclock, old numbers: off, and stays off */
 	{ 0x1b, 0x1b, APIC_BASE, 0, 0, NULL, 0 },
 	{ 0x3b, 0x3b, TSC_ADJUST, 0, 1, NULL, 0 },
 	{ 0x8b, 0x8b, STORED, 0, 0, NULL, 0x01000065 },		/* microcode revision, as KVM's for AMD */
