@@ -41,16 +41,31 @@ SOURCES := $(sort $(wildcard boot/*.c boot/*.S kernel/*.c arch/$(ARCH)/*.[cS] \
 	arch/$(ARCH)/*/*.[cS]))
 OBJECTS := $(patsubst %,$(OUT)/%.o,$(basename $(SOURCES)))
 
-$(ELF): $(OBJECTS) $(OUT)/libc.a linker/$(ARCH).ld
-	ld $(LDFLAGS) -Map $(OUT)/tenon.map -o $@ $(OBJECTS) $(OUT)/libc.a
+LINK = ld $(LDFLAGS) -Map $(OUT)/tenon.map
+
+# Three links: without the panic's symbol table, with one of the right size, and
+# with the right one.
+$(ELF): $(OBJECTS) $(OUT)/libc.a linker/$(ARCH).ld scripts/symbols
+	@$(LINK) -o $(OUT)/first.elf $(OBJECTS) $(OUT)/libc.a
+	@scripts/symbols $(OUT)/first.elf >$(OUT)/symbols.S
+	@gcc -c -o $(OUT)/symbols.o $(OUT)/symbols.S
+	@$(LINK) -o $(OUT)/second.elf $(OBJECTS) $(OUT)/symbols.o $(OUT)/libc.a
+	@scripts/symbols $(OUT)/second.elf >$(OUT)/symbols.S
+	@gcc -c -o $(OUT)/symbols.o $(OUT)/symbols.S
+	@$(LINK) -o $@ $(OBJECTS) $(OUT)/symbols.o $(OUT)/libc.a
+	@scripts/symbols $@ | cmp -s - $(OUT)/symbols.S || { echo "$@: symbol table is off"; rm -f $@; exit 1; }
+	@rm -f $(OUT)/first.elf $(OUT)/second.elf
+	@echo "  LINK    $@"
 
 $(OUT)/%.o: %.c build/newlib/unpacked Makefile
 	@mkdir -p $(@D)
-	gcc $(CFLAGS) $(CPPFLAGS) -MMD -MP -c -o $@ $<
+	@echo "  CC      $<"
+	@gcc $(CFLAGS) $(CPPFLAGS) -MMD -MP -c -o $@ $<
 
 $(OUT)/%.o: %.S build/newlib/unpacked Makefile
 	@mkdir -p $(@D)
-	gcc $(CFLAGS) $(CPPFLAGS) -MMD -MP -c -o $@ $<
+	@echo "  CC      $<"
+	@gcc $(CFLAGS) $(CPPFLAGS) -MMD -MP -c -o $@ $<
 
 -include $(OBJECTS:.o=.d)
 
@@ -64,19 +79,20 @@ LIBC := memchr memcmp memcpy memmove memset strchr strcmp strlcpy strlen \
 
 build/newlib/unpacked:
 	@rm -rf build/newlib && mkdir -p build/newlib/source build/newlib/include
-	tar -xf $(lastword $(sort $(wildcard /usr/src/newlib/newlib-*.tar.xz))) -C build/newlib/source \
+	@echo "  newlib"
+	@tar -xf $(lastword $(sort $(wildcard /usr/src/newlib/newlib-*.tar.xz))) -C build/newlib/source \
 		--strip-components=1 --wildcards '*/newlib/libc/string' '*/newlib/libc/ctype' '*/newlib/libc/locale' '*/newlib/libc/include' '*/COPYING.NEWLIB'
 	@cp -r $(NEWLIB)/include/. build/newlib/include/
 	@touch build/newlib/include/newlib.h build/newlib/include/_newlib_version.h $@
 
 $(OUT)/libc/%.o: build/newlib/unpacked
 	@mkdir -p $(@D)
-	gcc $(filter-out -W%,$(CFLAGS)) -fno-builtin -fno-tree-loop-distribute-patterns \
+	@gcc $(filter-out -W%,$(CFLAGS)) -fno-builtin -fno-tree-loop-distribute-patterns \
 		-isystem build/newlib/include -I$(NEWLIB)/string -c -o $@ $(NEWLIB)/string/$*.c
 
 $(OUT)/libc.a: $(LIBC:%=$(OUT)/libc/%.o)
-	rm -f $@
-	ar rcs $@ $^
+	@rm -f $@
+	@ar rcs $@ $^
 
 # ---- the driver and the service VM ----------------------------------------
 # One build directory per kernel, so that both can be there.
