@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: BSD-2-Clause */
+// SPDX-License-Identifier: BSD-2-Clause
 /*
  * boot_mbi.c - boot/multiboot2.c with well-formed information as GRUB gives it
  * on BIOS and on UEFI, with one defect at a time, and with 10^5 random
@@ -6,8 +6,6 @@
  */
 #include <sanitizer/asan_interface.h>
 
-static void poison_copy(void);
-#define PHYS_HOOK(pa) poison_copy()
 #include "boot_test.h"
 
 #include "../../boot/multiboot2.c"
@@ -36,6 +34,7 @@ static int parse(void)
 
 	ASAN_UNPOISON_MEMORY_REGION(mbi, sizeof(mbi));
 	poison_calls = 0;
+	phys_hook = poison_copy;
 	err = TOLD(multiboot2_parse(MB2_LOADER_MAGIC, MBI_PA, &info));
 	ASAN_UNPOISON_MEMORY_REGION(mbi, sizeof(mbi));
 	return err;
@@ -190,8 +189,9 @@ static void check_common(void)
 	CHECK(info.region_count == 6);
 }
 
-static void well_formed(void)
+TEST(boot_mbi_well_formed)
 {
+	phys_start();
 	build(0);
 	CHECK(parse() == 0);
 	check_common();
@@ -245,7 +245,7 @@ static void add_long_string(void)
 	tag_string(MB2_TAG_CMDLINE, text);
 }
 
-static void hostile(void)
+TEST(boot_mbi_hostile)
 {
 	static void (*const changes[])(void) = {
 		add_boot_services, add_backward_module, add_module_in_hole, add_module_past_ram, add_module_wrong_size,
@@ -255,9 +255,10 @@ static void hostile(void)
 	static const u32 totals[] = { 0, 4, 7, 8, 12, 16, 24, 0x10001, 0xffffffff };
 	u32 i;
 
-	for (i = 0; i < sizeof(changes) / sizeof(changes[0]); i++)
+	phys_start();
+	for (i = 0; i < COUNT(changes); i++)
 		refused(changes[i]);
-	for (i = 0; i < sizeof(totals) / sizeof(totals[0]); i++) {
+	for (i = 0; i < COUNT(totals); i++) {
 		build(0);
 		memcpy(phys + MBI_PA, &totals[i], 4);
 		CHECK(parse() < 0);
@@ -300,10 +301,11 @@ static void check_usable(void)
 	(void)memmap_find(&info, 0x200000, 0x200000, 0, ~0ull);
 }
 
-static void mutations(void)
+TEST(boot_mbi_mutations)
 {
 	int i, accepted = 0;
 
+	phys_start();
 	for (i = 0; i < ROUNDS; i++) {
 		u32 n = 1 + random_below(4), total;
 
@@ -316,14 +318,5 @@ static void mutations(void)
 			check_usable();
 		}
 	}
-	printf("boot_mbi: %d mutations, %d accepted\n", ROUNDS, accepted);
-}
-
-int main(int argc, char **argv)
-{
-	test_start(argc, argv);
-	well_formed();
-	hostile();
-	mutations();
-	return test_end("boot_mbi");
+	CHECK(accepted && accepted < ROUNDS);
 }

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: BSD-2-Clause */
+// SPDX-License-Identifier: BSD-2-Clause
 /*
  * boot_memmap.c - boot/memmap.c against a model: an array with one type for
  * each page. Random reservations, then every answer is compared.
@@ -134,7 +134,7 @@ static void random_round(void)
 	}
 }
 
-static void edges(void)
+TEST(boot_memmap_edges)
 {
 	static struct boot_info before;
 	u64 i, end;
@@ -159,13 +159,10 @@ static void edges(void)
 	CHECK(memmap_reserve(&info, 0x100000, 0x80000000, 1) == 0 && info.region_count == 1);
 }
 
-int main(int argc, char **argv)
+TEST(boot_memmap_model)
 {
 	int i;
 
-	test_start(argc, argv);
-	edges();
 	for (i = 0; i < 400; i++)
 		random_round();
-	return test_end("boot_memmap");
 }
