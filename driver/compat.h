@@ -10,6 +10,7 @@
 #define DRIVER_COMPAT_H
 
 #include <linux/eventfd.h>
+#include <linux/kvm.h>
 #include <linux/version.h>
 
 /* eventfd_signal() lost its count in 6.8. */
@@ -21,5 +22,22 @@ static inline void compat_eventfd_signal(struct eventfd_ctx *ctx)
 	eventfd_signal(ctx, 1);
 #endif
 }
+
+/* Kernels since 6.10 give the field another name, to say that the VMM can change it. */
+static inline bool compat_immediate_exit(const struct kvm_run *run)
+{
+#ifdef HINT_UNSAFE_IN_KERNEL
+	return READ_ONCE(run->immediate_exit__unsafe);
+#else
+	return READ_ONCE(run->immediate_exit);
+#endif
+}
+
+/* Dead numbers that KVM answered by name until they left the header. */
+#ifndef KVM_TRACE_ENABLE
+#define KVM_TRACE_ENABLE 0x4008ae06
+#define KVM_TRACE_PAUSE 0xae07
+#define KVM_TRACE_DISABLE 0xae08
+#endif
 
 #endif

@@ -82,7 +82,7 @@ static int run_begin(struct vcpu *v)
 {
 	int (*complete)(struct vcpu *v) = v->complete;
 	struct kvm_run *run = v->run;
-	bool immediate = READ_ONCE(run->immediate_exit);
+	bool immediate = compat_immediate_exit(run);
 	int rc;
 
 	if (run->kvm_valid_regs || run->kvm_dirty_regs)
