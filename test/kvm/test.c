@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * test.c - runs tests, each in a child process, and counts.
+ *
+ * Owns: the tally. Invariant: every test started ends in exactly one of
+ * passed, failed, skipped, whatever its process did. The child says "failed"
+ * and "skipped" by its exit status and has printed the reason; the parent
+ * prints for a child that could not.
+ */
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "test.h"
+
+#define DEFAULT_SECONDS 120
+enum { STATUS_PASSED = 0, STATUS_FAILED = 1, STATUS_SKIPPED = 77 };
+
+extern const struct test *const __start_tests[] __attribute__((weak));
+extern const struct test *const __stop_tests[] __attribute__((weak));
+
+static struct { unsigned int passed, failed, skipped; } tally;
+static const char *current = "?";
+static int notes;
+int test_step = -1;
+
+static void say(const char *word, const char *format, va_list list)
+{
+	char reason[512];
+	int used = 0;
+
+	if (test_step >= 0)
+		used = snprintf(reason, sizeof(reason), "step %d: ", test_step);
+	vsnprintf(reason + used, sizeof(reason) - used, format, list);
+	printf("%s %s: %s\n", word, current, reason);
+	fflush(stdout);
+}
+
+void test_fail(const char *format, ...)
+{
+	va_list list;
+
+	va_start(list, format);
+	say("FAIL", format, list);
+	_exit(STATUS_FAILED);
+}
+
+void test_skip(const char *format, ...)
+{
+	va_list list;
+
+	va_start(list, format);
+	say("skip", format, list);
+	_exit(STATUS_SKIPPED);
+}
+
+void test_note(const char *format, ...)
+{
+	va_list list;
+
+	va_start(list, format);
+	say("FAIL", format, list);
+	va_end(list);
+	__atomic_add_fetch(&notes, 1, __ATOMIC_RELAXED);
+}
+
+static __attribute__((noreturn)) void child(const struct test *test)
+{
+	alarm(test->seconds ? test->seconds : DEFAULT_SECONDS);
+	test->function();
+	_exit(notes ? STATUS_FAILED : STATUS_PASSED);
+}
+
+/* Counts one ended test; prints what its process did not print itself. */
+static void count(const struct test *test, int status)
+{
+	if (WIFEXITED(status) && WEXITSTATUS(status) == STATUS_SKIPPED) {
+		tally.skipped++;
+	} else if (WIFEXITED(status) && WEXITSTATUS(status) == STATUS_PASSED) {
+		tally.passed++;
+		printf("ok %s\n", test->name);
+	} else {
+		tally.failed++;
+		if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
+			printf("FAIL %s: no end in time\n", test->name);
+		else if (WIFSIGNALED(status))
+			printf("FAIL %s: killed by signal %d\n", test->name, WTERMSIG(status));
+	}
+	fflush(stdout);
+}
+
+static void run(const struct test *test)
+{
+	int status = 0;
+	pid_t pid;
+
+	current = test->name;
+	fflush(stdout);
+	pid = fork();
+	if (pid == 0)
+		child(test);
+	if (pid < 0 || waitpid(pid, &status, 0) != pid) {
+		perror("fork");
+		exit(1);
+	}
+	count(test, status);
+}
+
+static int wanted(const char *name, int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++)
+		if (!strcmp(argv[i], name))
+			return 1;
+	return argc < 2;
+}
+
+int test_main(const char *program, int argc, char **argv)
+{
+	for (const struct test *const *test = __start_tests; test < __stop_tests; test++)
+		if (wanted((*test)->name, argc, argv))
+			run(*test);
+	printf("%s: %u passed, %u failed, %u skipped\n", program, tally.passed, tally.failed, tally.skipped);
+	return tally.failed || !tally.passed;
+}
+
+uint64_t random_next(struct random *r)
+{
+	if (!r->state)
+		r->state = 0x9e3779b97f4a7c15ull;
+	r->state ^= r->state << 13;
+	r->state ^= r->state >> 7;
+	r->state ^= r->state << 17;
+	return r->state;
+}
+
+uint64_t test_argument(int argc, char **argv, int index, uint64_t otherwise)
+{
+	return index < argc ? strtoull(argv[index], NULL, 0) : otherwise;
+}
+
+uint64_t test_fresh_seed(void)
+{
+	uint32_t seed = 1;
+
+	if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
+		seed = (uint32_t)getpid();
+	return seed | 1;
+}
