@@ -41,6 +41,7 @@ static struct pt service_pt;
 static struct lock service_lock;
 static u64 physical_top;	/* end of physical addresses */
 static int leaf_max;
+static u64 mtrr_default;	/* MTRRdefType of the boot CPU */
 
 u64 machine_guest_attr(int writable)
 {
@@ -81,6 +82,7 @@ INIT void service_memory_init(const struct boot_info *info, struct pool *pool)
 	u64 top = align_up(memmap_ram_top(info), 1ull << 30), pa, end;
 	u32 bits = cpuid(0x80000008, 0).eax & 0xff;
 
+	mtrr_default = rdmsr(0x2ff);
 	physical_top = 1ull << (bits < 48 ? bits : 48);
 	leaf_max = cpuid(0x80000001, 0).edx & (1u << 26) ? 2 : 1;
 	service_pt = (struct pt) { &npt_format, pool, pool_alloc(pool), leaf_max };
@@ -252,8 +254,14 @@ static int mtrr_write(u32 msr, u64 value)
 
 	if (value == old)
 		return 0;
-	if (msr == 0x2ff)	/* Linux switches MTRRs off while it changes them: that is dropped; on, they must be as they were */
-		return value & MTRR_ENABLE ? 1 : 0;
+	if (msr == 0x2ff) {
+		/* Linux switches MTRRs off while it changes them: that is dropped. On, they are as firmware left them. */
+		if (value & MTRR_ENABLE && value != mtrr_default)
+			return 1;
+		if (value & MTRR_ENABLE)
+			wrmsr(msr, value);
+		return 0;
+	}
 	base = (msr & 1 ? rdmsr(msr - 1) : value) & ~0xfffull;
 	mask = (msr & 1 ? value : rdmsr(msr + 1));
 	if ((mask & 0x800) && service_covers_hypervisor(base, mask & ~0xfffull))

@@ -66,6 +66,12 @@ static int mtrr_var_check(struct vcpu *v, u64 value, int host)
 	return !(value >> 52) && !(value & 0x700);
 }
 
+static int mcg_ctl_check(struct vcpu *v, u64 value, int host)
+{
+	(void)v, (void)host;
+	return value == 0 || value == ~0ull;
+}
+
 static const struct msr_row {
 	u32 first, last;
 	u8 kind;
@@ -82,8 +88,9 @@ static const struct msr_row {
 	{ 0xfe, 0xfe, CONSTANT, 0, 0, NULL, 0x508 },		/* MTRRcap: 8 ranges, fixed ranges, WC */
 	{ 0x174, 0x174, SWITCHED, 0, 1, NULL, 0 },
 	{ 0x175, 0x176, SWITCHED, 0, 1, canonical, 0 },
-	{ 0x179, 0x179, CONSTANT, 0, 0, NULL, 0 },		/* MCG_CAP: no banks */
+	{ 0x179, 0x179, CONSTANT, 0, 0, NULL, 0x120 },		/* MCG_CAP: 32 banks, MCG_CTL */
 	{ 0x17a, 0x17a, STORED, 1, 1, NULL, 0 },		/* MCG_STATUS */
+	{ 0x17b, 0x17b, STORED, 2, 1, mcg_ctl_check, 0 },
 	{ 0x1a0, 0x1a0, STORED, 3, 1, NULL, 0x1 },		/* MISC_ENABLE: fast strings */
 	{ 0x1d9, 0x1d9, QUIET, 0, 0, NULL, 0 },			/* DEBUGCTL */
 	{ 0x1db, 0x1de, QUIET, 0, 0, NULL, 0 },			/* last branch records */
@@ -93,6 +100,7 @@ static const struct msr_row {
 	{ 0x268, 0x26f, STORED, 23, 0, mtrr_fixed_check, 0 },
 	{ 0x277, 0x277, SWITCHED, 0, 1, pat_check, 0x0007040600070406ull },
 	{ 0x2ff, 0x2ff, STORED, 31, 0, mtrr_def_check, 0 },
+	{ 0x400, 0x47f, STORED, 40, 0, NULL, 0 },		/* machine-check banks: never an error in them */
 	{ 0xc0000080, 0xc0000080, EFER, 0, 0, NULL, 0 },
 	{ 0xc0000081, 0xc0000081, SWITCHED, 0, 1, NULL, 0 },
 	{ 0xc0000082, 0xc0000083, SWITCHED, 0, 1, canonical, 0 },

@@ -31,7 +31,7 @@ struct events {
 	u64 nmi_iret_rip;
 };
 
-#define GUEST_MSRS 80u		/* slots for stored MSRs (guest/msr.c) */
+#define GUEST_MSRS 168u		/* slots for stored MSRs (guest/msr.c) */
 #define CPUID_INDEX 64u		/* leaves looked up without a search, in each of three ranges */
 
 struct vcpu_arch {
