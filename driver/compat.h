@@ -26,7 +26,7 @@ static inline void compat_eventfd_signal(struct eventfd_ctx *ctx)
 /* Kernels since 6.10 give the field another name, to say that the VMM can change it. */
 static inline bool compat_immediate_exit(const struct kvm_run *run)
 {
-#ifdef HINT_UNSAFE_IN_KERNEL
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 10, 0)
 	return READ_ONCE(run->immediate_exit__unsafe);
 #else
 	return READ_ONCE(run->immediate_exit);
