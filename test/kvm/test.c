@@ -69,6 +69,11 @@ void test_note(const char *format, ...)
 	__atomic_add_fetch(&notes, 1, __ATOMIC_RELAXED);
 }
 
+int test_notes(void)
+{
+	return notes;
+}
+
 static __attribute__((noreturn)) void child(const struct test *test)
 {
 	alarm(test->seconds ? test->seconds : DEFAULT_SECONDS);

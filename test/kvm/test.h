@@ -34,6 +34,8 @@ void test_skip(const char *format, ...) __attribute__((noreturn, format(printf, 
 /* Marks the test as failed and goes on: for tables, where every bad row should be seen. */
 void test_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* How often test_note was called in this process. */
+int test_notes(void);
 /* The part of a test that runs now, printed with a failure; 0 or more, -1 none. */
 extern int test_step;
 
