@@ -42,7 +42,7 @@ struct vcpu_create {
 	u64 exit_page;		/* physical address of its struct exit_page, in service VM memory */
 };
 
-#define ABI_MAX_VMS 256u
+#define ABI_MAX_VMS 255u	/* arm64 names VMs by 8 bits in the TLB, and 0 is the service VM */
 #define ABI_MAX_VCPUS 64u	/* in one VM */
 
 struct map_range {
@@ -80,6 +80,8 @@ struct log_chunk {
 
 #if defined(__x86_64__)
 #include "x86_64/ops.h"
+#elif defined(__aarch64__)
+#include "arm64/ops.h"
 #endif
 
 /* Operations that every architecture has. */

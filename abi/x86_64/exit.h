@@ -22,7 +22,8 @@ enum exit_reason {
 	EXIT_IO = 2,		/* IN or OUT, not string: port, size, write, data; state: RAX in data */
 	EXIT_HLT = 3,		/* RIP is past the HLT */
 	EXIT_FAULT = 4,		/* nested page fault at gpa: memory to map, or MMIO to decode. state full */
-	EXIT_EMULATE = 5,	/* an instruction for the driver's decoder: string I/O. state full */
+	EXIT_EMULATE = 5,	/* an instruction for the driver's decoder: string I/O, MOV to CR4 or CR8, MOV DR; data = 6:
+				 * it raised #UD: a hypercall of the other vendor, or inject that. state full */
 	EXIT_IRQ_WINDOW = 6,	/* request_window was set and the guest can take an interrupt now */
 	EXIT_SHUTDOWN = 7,	/* triple fault */
 	EXIT_FAIL_ENTRY = 8,	/* the processor refused the state: data = hardware's reason */

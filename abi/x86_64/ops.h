@@ -36,6 +36,7 @@
 	X(VCPU, 0x4008ae90, KVM_SET_CPUID2,		sizeof(struct abi_cpuid2), 0) \
 	X(VCPU, 0xc008ae91, KVM_GET_CPUID2,		sizeof(struct abi_cpuid2), ABI_CPUID_BYTES) \
 	X(VCPU, 0xae9a, KVM_NMI,			0, 0) \
+	X(VCPU, 0x4048ae9b, KVM_SET_GUEST_DEBUG,	sizeof(struct abi_guest_debug), 0) \
 	X(VCPU, 0x8040ae9f, KVM_GET_VCPU_EVENTS,	0, sizeof(struct abi_vcpu_events)) \
 	X(VCPU, 0x4040aea0, KVM_SET_VCPU_EVENTS,	sizeof(struct abi_vcpu_events), 0) \
 	X(VCPU, 0x8080aea1, KVM_GET_DEBUGREGS,		0, sizeof(struct abi_debugregs)) \

@@ -76,3 +76,15 @@ void machine_vm_init(struct vm *vm)
 	/* All vCPUs count from the VM's creation (KVM starts them within a second of each other). */
 	vm->arch.tsc_offset = 0 - rdtsc();
 }
+
+/* Caches are coherent for every access, and each CPU flushes at its next entry. */
+void machine_guest_mapped(u64 pa, u64 pages)
+{
+	(void)pa;
+	(void)pages;
+}
+
+void machine_vm_flush(struct vm *vm)
+{
+	(void)vm;
+}

@@ -230,6 +230,24 @@ s64 op_KVM_SET_DEBUGREGS(struct call *c)
 	return 0;
 }
 
+/* The VMM debugs its guest. A waiting exception makes injecting one more -EBUSY. */
+s64 op_KVM_SET_GUEST_DEBUG(struct call *c)
+{
+	const struct abi_guest_debug *d = (const struct abi_guest_debug *)c->buf;
+	struct vcpu *v = c->vcpu;
+
+	if (d->control & (ABI_DEBUG_INJECT_DB | ABI_DEBUG_INJECT_BP)) {
+		if (v->arch.events.exception)
+			return -EBUSY;
+		queue_exception(v, d->control & ABI_DEBUG_INJECT_DB ? VECTOR_DB : VECTOR_BP, 0, 0);
+	}
+	v->arch.debug_control = d->control & ABI_DEBUG_ENABLE ? d->control : 0;
+	memcpy(v->arch.debug_dr, d->debugreg, sizeof(v->arch.debug_dr));
+	v->arch.debug_dr7 = (d->debugreg[7] & 0xffff23ffull) | 0x400;
+	backend->debug(v);
+	return 0;
+}
+
 /* ---- FP and extended state: the area is in FXSAVE's and XSAVE's layout ---- */
 
 s64 op_KVM_GET_FPU(struct call *c)

@@ -47,6 +47,8 @@
 #define EFER_SVME (1ull << 12)
 #define EFER_FFXSR (1ull << 14)
 
+#define DR6_BS (1ull << 14)
+
 #define MSR_TSC 0x10
 #define MSR_APIC_BASE 0x1b
 #define MSR_PAT 0x277

@@ -27,6 +27,8 @@ struct events {
 	u8 nmi_injected;
 	u8 nmi_masked;
 	u8 nmi_iret;		/* an IRET that ends the mask is under way, at nmi_iret_rip */
+	u8 step;		/* this entry steps over that IRET, for the NMI behind it */
+	u8 step_tf;		/* the guest's own trap flag meanwhile */
 	u32 exception_error;
 	u64 nmi_iret_rip;
 };
@@ -47,6 +49,11 @@ struct vcpu_arch {
 	u64 tsc_offset;
 	u64 dr[4];
 	u32 dr_live;		/* the guest uses DR0 to DR3: switch them */
+	u8 debug_on;		/* the VMM's breakpoints are in place */
+	u32 debug_control;	/* KVM_SET_GUEST_DEBUG's, 0: the guest's own debugging only */
+	u64 debug_dr[4];	/* the VMM's breakpoints, with ABI_DEBUG_USE_HW_BP */
+	u64 debug_dr7;
+	u64 guest_dr7;		/* the guest's, while the VMM's is in place */
 	u32 window;		/* this run's request_window */
 	u32 asid;
 	u64 asid_generation;
@@ -89,11 +96,13 @@ struct backend {
 	void (*exit_fields)(struct vcpu *v, struct exit_state *x);	/* the "always" fields but reason and apic_base */
 	void (*set_fields)(struct vcpu *v, u32 flags, const struct exit_resume *in);	/* RESUME_RAX, _RIP, _CR8 */
 	void (*reset)(struct vcpu *v);
+	void (*debug)(struct vcpu *v);			/* debug_control was set from outside */
 	void (*nmi_mask)(struct vcpu *v);		/* events.nmi_masked was set from outside */
 	void (*set_tsc_offset)(struct vcpu *v, u64 offset);
 	u64 *(*special)(struct vcpu *v, int which);	/* SPECIAL_*: single fields */
 };
 
+/* SPECIAL_DR7 is the guest's own. */
 enum { SPECIAL_DR6, SPECIAL_DR7, SPECIAL_SHADOW, SPECIAL_CR2 };
 
 extern const struct backend svm_backend;

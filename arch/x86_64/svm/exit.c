@@ -28,6 +28,24 @@ static void nmi_update(struct events *e, const struct vmcb *b)
 		e->nmi_iret = e->nmi_masked = 0;
 }
 
+/* Behind that IRET waits an NMI: a trap right after it lets us in. */
+static void step_on(struct events *e, struct vmcb *b)
+{
+	e->step = 1;
+	e->step_tf = !!(b->rflags & RFLAGS_TF);
+	b->rflags |= RFLAGS_TF;
+}
+
+/* The exit came before the IRET had run: its flags are the guest's own again. */
+static void step_off(struct events *e, struct vmcb *b)
+{
+	if (b->rip != e->nmi_iret_rip)
+		return;
+	if (!e->step_tf)
+		b->rflags &= ~RFLAGS_TF;
+	e->step = 0;
+}
+
 static u64 next_event(struct events *e, struct vmcb *b)
 {
 	if (e->exception) {
@@ -44,6 +62,8 @@ static u64 next_event(struct events *e, struct vmcb *b)
 		b->intercept1 |= INTERCEPT_IRET;
 		return event(EVENT_NMI, VECTOR_NMI);
 	}
+	if (e->nmi_pending && e->nmi_iret)
+		step_on(e, b);
 	if (e->interrupt) {
 		e->interrupt = 0;
 		return event(EVENT_INTR, e->interrupt_vector);
@@ -73,6 +93,8 @@ static void events_in(struct vcpu *v, struct vmcb *b)
 
 	if (unlikely(events_waiting(e)))
 		b->event_inj = next_event(e, b);
+	if (unlikely(v->arch.debug_control & ABI_DEBUG_SINGLESTEP))
+		b->rflags |= RFLAGS_TF;
 	if (unlikely(v->arch.window || (b->intercept1 & INTERCEPT_VINTR)))
 		set_window(b, v->arch.window);
 }
@@ -85,6 +107,10 @@ static void events_out(struct vcpu *v, struct vmcb *b)
 	u64 info = b->exit_int_info;
 
 	b->event_inj = 0;
+	if (unlikely(e->step))
+		step_off(e, b);
+	if (unlikely(v->arch.debug_control & ABI_DEBUG_SINGLESTEP))
+		b->rflags &= ~RFLAGS_TF;
 	if (likely(!(info & EVENT_VALID)))
 		return;
 	switch (EVENT_TYPE(info)) {
@@ -229,25 +255,6 @@ static int exit_gp(struct cpu *cpu, struct vcpu *v, struct vmcb *b)
 	return fault_gp(v);
 }
 
-/* The first touch of a debug register: from here on they are switched with the vCPU. */
-static int exit_dr(struct cpu *cpu, struct vcpu *v, struct vmcb *b)
-{
-	u32 i;
-
-	b->intercept_dr = 0;
-	if (v->arch.dr_live)
-		return 0;
-	v->arch.dr_live = 1;
-	for (i = 0; i < 4; i++)
-		v->arch.dr[i] = 0;
-	asm volatile("mov %%db0, %0" : "=r"(cpu->dr[0]));
-	asm volatile("mov %%db1, %0" : "=r"(cpu->dr[1]));
-	asm volatile("mov %%db2, %0" : "=r"(cpu->dr[2]));
-	asm volatile("mov %%db3, %0" : "=r"(cpu->dr[3]));
-	asm volatile("mov %0, %%db0; mov %0, %%db1; mov %0, %%db2; mov %0, %%db3" : : "r"(0ull));
-	return 0;
-}
-
 /* NMI blocking ends with this IRET: let it run, see nmi_update(). */
 static int exit_iret(struct cpu *cpu, struct vcpu *v, struct vmcb *b)
 {
@@ -332,8 +339,30 @@ static int exit_emulate(struct cpu *cpu, struct vcpu *v, struct vmcb *b)
 {
 	(void)cpu;
 	exit_full(v, b, EXIT_EMULATE);
+	v->page->out.data = 0;
 	v->page->out.insn_len = 0;	/* given for page faults only (15.8.4) */
 	return 1;
+}
+
+/* The first touch of a debug register: from here on they are switched with the vCPU. */
+static int exit_dr(struct cpu *cpu, struct vcpu *v, struct vmcb *b)
+{
+	u32 i;
+
+	if (v->arch.debug_control & ABI_DEBUG_USE_HW_BP)
+		return exit_emulate(cpu, v, b);
+	b->intercept_dr = 0;
+	if (v->arch.dr_live)
+		return 0;
+	v->arch.dr_live = 1;
+	for (i = 0; i < 4; i++)
+		v->arch.dr[i] = 0;
+	asm volatile("mov %%db0, %0" : "=r"(cpu->dr[0]));
+	asm volatile("mov %%db1, %0" : "=r"(cpu->dr[1]));
+	asm volatile("mov %%db2, %0" : "=r"(cpu->dr[2]));
+	asm volatile("mov %%db3, %0" : "=r"(cpu->dr[3]));
+	asm volatile("mov %0, %%db0; mov %0, %%db1; mov %0, %%db2; mov %0, %%db3" : : "r"(0ull));
+	return 0;
 }
 
 static int exit_io(struct cpu *cpu, struct vcpu *v, struct vmcb *b)
@@ -371,25 +400,76 @@ static int exit_shutdown(struct cpu *cpu, struct vcpu *v, struct vmcb *b)
 	return 1;
 }
 
-static int exit_exception(struct cpu *cpu, struct vcpu *v, struct vmcb *b)
+static int exit_debug(struct vcpu *v, struct vmcb *b, u32 vector)
 {
-	u32 vector = (u32)b->exit_code - VMEXIT_EXCEPTION;
+	struct exit_state *x = &v->page->out;
 
-	if (vector == VECTOR_MC) {
-		svm_service_inject(cpu, VECTOR_MC, EVENT_EXCEPTION, 0);
-		return exit_interrupt(cpu, v, b);
+	exit_common(v, EXIT_DEBUG);
+	x->data = vector;
+	x->qual[0] = b->dr6;
+	x->qual[1] = b->dr7;
+	return 1;
+}
+
+static int exit_db(struct cpu *cpu, struct vcpu *v, struct vmcb *b)
+{
+	struct events *e = &v->arch.events;
+
+	(void)cpu;
+	if (e->step) {
+		e->step = 0;
+		b->dr6 &= ~DR6_BS;
+		if (!e->step_tf)
+			return 0;
 	}
-	queue_exception(v, vector, vector == VECTOR_AC, (u32)b->exit_info1);
+	if (v->arch.debug_control & (ABI_DEBUG_SINGLESTEP | ABI_DEBUG_USE_HW_BP))
+		return exit_debug(v, b, VECTOR_DB);
+	queue_exception(v, VECTOR_DB, 0, 0);
 	return 0;
+}
+
+/* Intercepted only for the VMM's own breakpoints. */
+static int exit_bp(struct cpu *cpu, struct vcpu *v, struct vmcb *b)
+{
+	(void)cpu;
+	return exit_debug(v, b, VECTOR_BP);
+}
+
+static int exit_ud(struct cpu *cpu, struct vcpu *v, struct vmcb *b)
+{
+	(void)cpu;
+	exit_full(v, b, EXIT_EMULATE);
+	v->page->out.insn_len = 0;
+	v->page->out.data = VECTOR_UD;
+	return 1;
+}
+
+static int exit_ac(struct cpu *cpu, struct vcpu *v, struct vmcb *b)
+{
+	(void)cpu, (void)b;
+	queue_exception(v, VECTOR_AC, 1, 0);
+	return 0;
+}
+
+/* The machine's, not the guest's. */
+static int exit_mc(struct cpu *cpu, struct vcpu *v, struct vmcb *b)
+{
+	svm_service_inject(cpu, VECTOR_MC, EVENT_EXCEPTION, 0);
+	return exit_interrupt(cpu, v, b);
 }
 
 static const struct {
 	exit_fn fn;
 	u32 stat;
 } exits[VMEXIT_TABLE] = {
+	[VMEXIT_CR_WRITE4] = { exit_emulate, EXIT_CR },
 	[VMEXIT_CR_WRITE8] = { exit_emulate, EXIT_CR },
 	[VMEXIT_DR_FIRST ... VMEXIT_DR_LAST] = { exit_dr, EXIT_DR },
-	[VMEXIT_EXCEPTION ... VMEXIT_EXCEPTION + 31] = { exit_exception, EXIT_EXCEPTION },
+	[VMEXIT_EXCEPTION + VECTOR_DB] = { exit_db, EXIT_EXCEPTION },
+	[VMEXIT_EXCEPTION + VECTOR_BP] = { exit_bp, EXIT_EXCEPTION },
+	[VMEXIT_EXCEPTION + VECTOR_UD] = { exit_ud, EXIT_EXCEPTION },
+	[VMEXIT_EXCEPTION + VECTOR_AC] = { exit_ac, EXIT_EXCEPTION },
+	[VMEXIT_EXCEPTION + VECTOR_MC] = { exit_mc, EXIT_EXCEPTION },
 	[VMEXIT_INTR] = { exit_interrupt, EXIT_INTR },
 	[VMEXIT_NMI] = { exit_nmi, EXIT_NMI },
 	[VMEXIT_SMI] = { exit_interrupt, EXIT_INTR },

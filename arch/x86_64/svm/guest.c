@@ -60,7 +60,11 @@ int svm_vcpu_init(struct vcpu *v)
 	v->arch.vmcb_pa = pa;
 	b->intercept_cr = INTERCEPT_CR8_WRITE;
 	b->intercept_dr = INTERCEPT_DR_ALL;
-	/* #DB and #AC: their delivery can loop in microcode for ever (CVE-2015-5307, CVE-2015-8104). #MC is the machine's. */
+	/*
+	 * #DB and #AC: their delivery can loop in microcode for ever (CVE-2015-5307, CVE-2015-8104). #MC is the
+	 * machine's. #UD: the other vendor's hypercall instruction is answered too, as KVM does. CR4: a guest gets
+	 * the features that its CPUID has.
+	 */
 	b->intercept_exception = 1u << VECTOR_MC | 1u << VECTOR_AC | 1u << VECTOR_DB;
 	b->intercept1 = INTERCEPT_INTR | INTERCEPT_NMI | INTERCEPT_SMI | INTERCEPT_INIT | INTERCEPT_RDPMC |
 			INTERCEPT_CPUID | INTERCEPT_INVD | INTERCEPT_HLT | INTERCEPT_INVLPGA | INTERCEPT_IOIO |
@@ -103,7 +107,7 @@ void svm_load(struct cpu *cpu, struct vcpu *v)
 	vmsave(cpu->vmcb_pa);
 	fpu_load(cpu, v);
 	if (unlikely(v->arch.dr_live))
-		dr_swap(cpu->dr, v->arch.dr);
+		dr_swap(cpu->dr, v->arch.debug_control & ABI_DEBUG_USE_HW_BP ? v->arch.debug_dr : v->arch.dr);
 	if (v->arch.tsc_aux != cpu->tsc_aux)
 		wrmsr(MSR_TSC_AUX, v->arch.tsc_aux);
 	predictor_switch(cpu, v);
@@ -116,7 +120,7 @@ void svm_unload(struct cpu *cpu, struct vcpu *v)
 	if (v->arch.tsc_aux != cpu->tsc_aux)
 		wrmsr(MSR_TSC_AUX, cpu->tsc_aux);
 	if (unlikely(v->arch.dr_live))
-		dr_swap(v->arch.dr, cpu->dr);
+		dr_swap(v->arch.debug_control & ABI_DEBUG_USE_HW_BP ? v->arch.debug_dr : v->arch.dr, cpu->dr);
 	fpu_unload(cpu, v);
 	vmload(cpu->vmcb_pa);
 }
@@ -257,7 +261,7 @@ u64 *svm_special(struct vcpu *v, int which)
 
 	switch (which) {
 	case SPECIAL_DR6: return &b->dr6;
-	case SPECIAL_DR7: return &b->dr7;
+	case SPECIAL_DR7: return v->arch.debug_control & ABI_DEBUG_USE_HW_BP ? &v->arch.guest_dr7 : &b->dr7;
 	case SPECIAL_CR2: return &b->cr2;
 	default: return &b->int_shadow;
 	}
@@ -294,4 +298,28 @@ void svm_nmi_mask(struct vcpu *v)
 		v->arch.vmcb->intercept1 |= INTERCEPT_IRET;
 	else
 		v->arch.vmcb->intercept1 &= ~INTERCEPT_IRET;
+}
+
+/*
+ * The VMM's breakpoints stand in DR0 to DR3 and DR7 instead of the guest's;
+ * then the guest's own accesses are intercepted, and the driver does them.
+ */
+void svm_debug(struct vcpu *v)
+{
+	struct vmcb *b = v->arch.vmcb;
+	int hardware = !!(v->arch.debug_control & ABI_DEBUG_USE_HW_BP);
+
+	b->intercept_exception &= ~(1u << VECTOR_BP);
+	if (v->arch.debug_control & ABI_DEBUG_USE_SW_BP)
+		b->intercept_exception |= 1u << VECTOR_BP;
+	if (hardware && !v->arch.debug_on)
+		v->arch.guest_dr7 = b->dr7;
+	else if (!hardware && v->arch.debug_on)
+		b->dr7 = v->arch.guest_dr7;
+	v->arch.debug_on = (u8)hardware;
+	if (!hardware)
+		return;
+	b->dr7 = v->arch.debug_dr7;
+	b->intercept_dr = INTERCEPT_DR_ALL;
+	v->arch.dr_live = 1;
 }

@@ -161,5 +161,6 @@ const struct backend svm_backend = {
 	.exit_fields = svm_exit_fields,
 	.set_fields = svm_set_fields,
 	.reset = svm_guest_reset,
+	.debug = svm_debug,
 	.nmi_mask = svm_nmi_mask,
 };

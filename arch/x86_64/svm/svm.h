@@ -53,6 +53,7 @@ void svm_set_regs(struct vcpu *v, const struct abi_regs *r);
 u64 *svm_msr_slot(struct vcpu *v, u32 msr);
 void svm_set_tsc_offset(struct vcpu *v, u64 offset);
 u64 *svm_special(struct vcpu *v, int which);
+void svm_debug(struct vcpu *v);
 void svm_nmi_mask(struct vcpu *v);
 void svm_exit_fields(struct vcpu *v, struct exit_state *x);
 void svm_set_fields(struct vcpu *v, u32 flags, const struct exit_resume *in);

@@ -81,6 +81,7 @@ _Static_assert(__builtin_offsetof(struct vmcb, cr2) == 0x640, "VMCB");
 _Static_assert(__builtin_offsetof(struct vmcb, g_pat) == 0x668, "VMCB");
 _Static_assert(sizeof(struct vmcb) == 4096, "VMCB");
 
+#define INTERCEPT_CR4_WRITE (1u << 20)
 #define INTERCEPT_CR8_WRITE (1u << 24)
 #define INTERCEPT_DR_ALL 0xffffffffu
 
@@ -125,7 +126,7 @@ _Static_assert(sizeof(struct vmcb) == 4096, "VMCB");
 
 /* exit_code */
 enum vmexit {
-	VMEXIT_CR_WRITE8 = 0x18,
+	VMEXIT_CR_WRITE4 = 0x14, VMEXIT_CR_WRITE8 = 0x18,
 	VMEXIT_DR_FIRST = 0x20, VMEXIT_DR_LAST = 0x3f,
 	VMEXIT_EXCEPTION = 0x40,
 	VMEXIT_INTR = 0x60, VMEXIT_NMI = 0x61, VMEXIT_SMI = 0x62, VMEXIT_INIT = 0x63, VMEXIT_VINTR = 0x64,
