@@ -33,6 +33,10 @@ u64 machine_guest_attr(int writable);		/* leaf bits of a second-stage entry */
 int machine_guest_leaf_max(void);		/* highest leaf level */
 u64 machine_guest_top(void);			/* end of guest-physical addresses */
 void machine_vm_init(struct vm *vm);
+/* Before a page is mapped: a guest may read it past the caches. */
+void machine_guest_mapped(u64 pa, u64 pages);
+/* After entries were taken away: flushes them on all CPUs, where the hardware can do that by itself. */
+void machine_vm_flush(struct vm *vm);
 int machine_vcpu_init(struct vcpu *v);		/* 0 or -ENOMEM; state as after reset */
 int machine_vcpu_run(struct cpu *cpu, struct vcpu *v);	/* 0 (the exit page says why), or -errno */
 

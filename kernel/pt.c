@@ -33,6 +33,16 @@ static int is_table(const struct pt_format *f, u64 entry, int level)
 	return (entry & f->present) && level > 0 && !(entry & f->large);
 }
 
+/* Break before make, where the processor asks for it (Arm ARM D8.14.1): who faults meanwhile tries again. */
+static void set_entry(const struct pt_format *f, u64 *entry, u64 value)
+{
+	if (f->flush && (*entry & f->present)) {
+		WRITE_ONCE(*entry, 0);
+		f->flush();
+	}
+	WRITE_ONCE(*entry, value);
+}
+
 /* Puts a table with the leaf's parts in the place of a leaf. */
 static int split(struct pt *pt, u64 *entry, int level)
 {
@@ -43,8 +53,8 @@ static int split(struct pt *pt, u64 *entry, int level)
 		return -ENOMEM;
 	child = phys_to_virt(table);
 	for (i = 0; i < PT_ENTRIES; i++)
-		child[i] = (level == 1 ? leaf & ~f->large : leaf) + i * level_size(level - 1);
-	WRITE_ONCE(*entry, table | f->table);
+		child[i] = (level == 1 ? (leaf & ~f->large) | f->page : leaf) + i * level_size(level - 1);
+	set_entry(f, entry, table | f->table);
 	return 0;
 }
 
@@ -95,7 +105,7 @@ u64 pt_map(struct pt *pt, u64 va, u64 pa, u64 pages, u64 attr, pt_gone_fn gone, 
 			break;
 		size = level_size(level);
 		old = *entry;
-		WRITE_ONCE(*entry, pa | attr | (level ? f->large : 0));
+		set_entry(f, entry, pa | attr | (level ? f->large : f->page));
 		if ((old & f->present) && gone)
 			gone(ctx, old & f->address, size >> PAGE_SHIFT);
 	}

@@ -21,8 +21,11 @@
 struct pt_format {
 	u64 present;		/* an entry with none of these bits is empty */
 	u64 large;		/* marks a leaf above level 0 */
+	u64 page;		/* bits that a leaf of level 0 alone has */
 	u64 table;		/* the bits of an entry that points to a table */
 	u64 address;		/* mask of the address bits */
+	/* Where a live entry may not be replaced in one step: flushes every TLB between the two. NULL: it may. */
+	void (*flush)(void);
 };
 
 struct pt {

@@ -209,6 +209,7 @@ static void vm_flush(struct vm *vm)
 	u64 generation = __atomic_add_fetch(&vm->generation, 1, __ATOMIC_SEQ_CST);
 	u32 i;
 
+	machine_vm_flush(vm);
 	for (i = 0; i < ABI_MAX_VCPUS; i++) {
 		v = vm->vcpus[i];
 		if (!v || !__atomic_load_n(&v->in_guest, __ATOMIC_SEQ_CST))
@@ -272,6 +273,7 @@ static int map_one(struct vm *vm, const struct map_range *r, struct gone *g)
 	err = memory_share(r->pa, r->pages);
 	if (err)
 		return err;
+	machine_guest_mapped(r->pa, r->pages);
 	done = pt_map(&vm->pt, r->gpa, r->pa, r->pages, machine_guest_attr(!!(r->flags & MAP_WRITE)), gone_add, g);
 	if (done == r->pages)
 		return 0;
