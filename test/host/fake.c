@@ -127,6 +127,28 @@ void machine_vm_init(struct vm *vm)
 	vm->arch.tsc_offset = 0;
 }
 
+void machine_guest_mapped(u64 pa, u64 pages)
+{
+	(void)pa;
+	(void)pages;
+}
+
+void machine_vm_flush(struct vm *vm)
+{
+	(void)vm;
+}
+
+/* A page is mapped only while it is shared: its owner can be nobody else. */
+void machine_guest_mapped(u64 pa, u64 pages)
+{
+	CHECK(!off_limits(pa) && !off_limits(pa + (pages - 1) * PAGE_SIZE));
+}
+
+void machine_vm_flush(struct vm *vm)
+{
+	CHECK(vm->generation > 1);
+}
+
 /* As the backends do: a state block and an FPU area from the VM's pool. */
 int machine_vcpu_init(struct vcpu *v)
 {
