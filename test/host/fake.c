@@ -127,17 +127,6 @@ void machine_vm_init(struct vm *vm)
 	vm->arch.tsc_offset = 0;
 }
 
-void machine_guest_mapped(u64 pa, u64 pages)
-{
-	(void)pa;
-	(void)pages;
-}
-
-void machine_vm_flush(struct vm *vm)
-{
-	(void)vm;
-}
-
 /* A page is mapped only while it is shared: its owner can be nobody else. */
 void machine_guest_mapped(u64 pa, u64 pages)
 {
