@@ -78,6 +78,7 @@ static __attribute__((noreturn)) void child(const struct test *test)
 {
 	alarm(test->seconds ? test->seconds : DEFAULT_SECONDS);
 	test->function();
+	fflush(stdout);
 	_exit(notes ? STATUS_FAILED : STATUS_PASSED);
 }
 

@@ -107,6 +107,20 @@ struct vcpu *vcpu_create(struct vm *vm, int id)
 	return vcpu;
 }
 
+void vm_destroy(struct vcpu *vcpu)
+{
+	struct vm *vm = vcpu->vm;
+
+	munmap(vcpu->run, vm->run_bytes);
+	close(vcpu->fd);
+	close(vm->fd);
+	close(vm->sys);
+	if (vm->memory)
+		munmap(vm->memory, vm->bytes);
+	free(vcpu);
+	free(vm);
+}
+
 int slot_try(struct vm *vm, uint32_t slot, uint64_t gpa, uint64_t bytes, void *memory, uint32_t flags)
 {
 	struct kvm_userspace_memory_region region = {

@@ -70,6 +70,8 @@ void *map_pages(size_t bytes);
 
 /* A VM with `bytes` of memory in slot 0 (0: none). */
 struct vm *vm_create(size_t bytes);
+/* Closes and unmaps a VM and this vCPU, for programs that make thousands. */
+void vm_destroy(struct vcpu *vcpu);
 struct vcpu *vcpu_create(struct vm *vm, int id);
 int slot_try(struct vm *vm, uint32_t slot, uint64_t gpa, uint64_t bytes, void *memory, uint32_t flags);
 void slot_set(struct vm *vm, uint32_t slot, uint64_t gpa, uint64_t bytes, void *memory, uint32_t flags);
