@@ -120,6 +120,8 @@ bool io_write(struct vm *vm, enum io_bus bus, u64 addr, u32 len, const void *dat
 	const struct io_table *t;
 	bool taken = false;
 
+	if (!rcu_access_pointer(vm->io[bus]))
+		return false;
 	rcu_read_lock();
 	t = rcu_dereference(vm->io[bus]);
 	if (t)

@@ -62,6 +62,8 @@ int arch_run_again(struct vcpu *v);
 /* Fill what KVM_RUN reports with every exit. */
 void arch_run_end(struct vcpu *v);
 
+#define CR8_MAX 15u
+
 /* emulate.c: the same three results as arch_run_exit(). */
 int emulate_exit(struct vcpu *v);
 int emulate_init(struct vcpu *v);

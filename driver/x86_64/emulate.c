@@ -20,6 +20,7 @@
 #define ANSWERS_MAX 8u		/* reads of one instruction: two operands, each may cross a page */
 #define WRITES_MAX 4u
 #define VECTOR_UD 6u
+#define VECTOR_GP 13u
 
 struct mmio_answer {
 	u64 gpa;
@@ -402,13 +403,74 @@ static int emulate_fault(struct vcpu *v)
 	return inject(v, &v->arch.emulation->d.fault);
 }
 
+/* ---- MOV to CR8 ---- */
+
+static bool is_prefix(u8 byte)
+{
+	return byte == 0xf0 || byte == 0xf2 || byte == 0xf3 || byte == 0x66;
+}
+
+/*
+ * The length of a MOV to CR8 at insn, or 0; *gpr is its source. AMD writes CR8
+ * also as LOCK MOV CR0, for code without REX (APM volume 3, MOV CRn).
+ */
+static u32 decode_mov_cr8(const u8 *insn, u32 have, u32 *gpr)
+{
+	u8 rex = 0, lock = 0;
+	u32 i = 0;
+
+	for (; i < have && is_prefix(insn[i]); i++)
+		lock |= insn[i] == 0xf0;
+	if (i < have && (insn[i] & 0xf0) == 0x40)
+		rex = insn[i++];
+	if (i + 3 > have || insn[i] != 0x0f || insn[i + 1] != 0x22)
+		return 0;
+	/* ModRM.mod is ignored; CR8 needs reg 0 and exactly one of REX.R and LOCK. */
+	if ((insn[i + 2] & 0x38) || !(rex & 4) == !lock)
+		return 0;
+	*gpr = (insn[i + 2] & 7) | (rex & 1) << 3;
+	return i + 3;
+}
+
+/* A register by its number in an instruction; struct abi_regs has its own order. */
+static u64 gpr_value(const struct abi_regs *r, u32 number)
+{
+	const u64 *order[16] = {
+		&r->rax, &r->rcx, &r->rdx, &r->rbx, &r->rsp, &r->rbp, &r->rsi, &r->rdi,
+		&r->r8, &r->r9, &r->r10, &r->r11, &r->r12, &r->r13, &r->r14, &r->r15,
+	};
+
+	return *order[number];
+}
+
+/* Without an in-kernel LAPIC a lowered CR8 may let an interrupt in: the VMM must know. */
+static int mov_cr8(struct vcpu *v, u32 length, u64 value)
+{
+	struct exit_resume *in = &v->exit->in;
+	u64 before = v->exit->out.cr8;
+
+	if (value > CR8_MAX)
+		return inject(v, &(struct decode_fault){ .vector = VECTOR_GP, .has_error = 1 });
+	v->arch.emulation->d.regs.rip += length;
+	commit_regs(v);
+	in->cr8 = value;
+	in->flags |= RESUME_CR8;
+	if (value >= before)
+		return 1;
+	v->run->exit_reason = KVM_EXIT_SET_TPR;
+	return 0;
+}
+
 /* Above ring 0 the guest gets #UD, as from KVM; in ring 0 the VMM is told. */
 static int emulate_unknown(struct vcpu *v)
 {
 	const struct emulation *e = v->arch.emulation;
 	struct kvm_run *run = v->run;
 	u32 have = min_t(u32, e->d.d.have, sizeof(run->emulation_failure.insn_bytes));
+	u32 gpr, length = decode_mov_cr8(e->d.d.byte, have, &gpr);
 
+	if (length && v->exit->out.reason == EXIT_EMULATE)
+		return mov_cr8(v, length, gpr_value(&e->d.regs, gpr));
 	pr_info_ratelimited("VM %u vCPU %u: instruction not known: %*ph at rip 0x%llx cs 0x%llx, cr0 0x%llx efer 0x%llx cpl %u, gpa 0x%llx\n",
 			    v->vm->handle, v->id, have, e->d.d.byte, e->d.regs.rip,
 			    e->d.seg[SEG_CS].base, e->d.cr0, e->d.efer, e->d.cpl, v->exit->out.gpa);

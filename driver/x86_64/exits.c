@@ -12,7 +12,6 @@
  */
 #include "tenon.h"
 
-#define CR8_MAX 15u
 #define PORT_QUIRK 0x7e		/* VMMs of old rely on RIP past an OUT to it at the exit */
 
 /* ---- port access ---- */
@@ -233,7 +232,8 @@ void arch_run_end(struct vcpu *v)
 		v->arch.if_flag = out->if_flag;
 		v->arch.ready = out->ready;
 		v->arch.apic_base = out->apic_base;
-		v->arch.cr8 = out->cr8;
+		/* An emulated MOV to CR8 waits for the next entry. */
+		v->arch.cr8 = v->exit->in.flags & RESUME_CR8 ? v->exit->in.cr8 : out->cr8;
 	}
 	run->if_flag = v->arch.if_flag;
 	run->ready_for_interrupt_injection = v->arch.ready;
