@@ -125,7 +125,7 @@ int memmap_free(const struct boot_info *info, u64 base, u64 size)
 /* Downwards from `high`, each time to below what was in the way. */
 static u64 find_in(const struct boot_info *info, u64 size, u64 align, u64 low, u64 high)
 {
-	while (high >= size && high - size >= low) {
+	while (high >= size) {
 		u64 base = (high - size) & ~(align - 1), blocker;
 
 		if (base < low)

@@ -167,6 +167,19 @@ TEST(boot_acpi_defects)
 		CHECK(TOLD(acpi_cpus(&info, ids, MAX_CPUS)) < 0);
 		CHECK(TOLD(acpi_build_wakeup(&info, DEST_PA, DEST_BYTES, MAILBOX_PA)) < 0);
 	}
+	/* An entry that reaches past its table is none; a table that reaches past the map neither. */
+	build(0);
+	((struct table *)(phys + madt_pa))->length -= 2;
+	seal_table((struct table *)(phys + madt_pa));
+	CHECK(TOLD(acpi_cpus(&info, ids, MAX_CPUS)) == 2);
+	build(1);
+	CHECK(!memmap_reserve(&info, madt_pa + 44, 0x1000, REGION_RAM) && !memmap_reserve(&info, 0x8000000, 0x1000, REGION_RAM));
+	CHECK(TOLD(acpi_cpus(&info, ids, MAX_CPUS)) == 3);
+	memmove(phys + TABLES_PA + 0x1ffd0, phys + madt_pa, ((struct table *)(phys + madt_pa))->length);
+	info.regions[info.region_count - 1].size = 8;	/* ends within the MADT */
+	((u64 *)(phys + root_pa + 36))[1] = TABLES_PA + 0x1ffd0;
+	seal_table((struct table *)(phys + root_pa));
+	CHECK(TOLD(acpi_cpus(&info, ids, MAX_CPUS)) < 0);
 	build(0);
 	info.rsdp_size = 0;
 	CHECK(TOLD(acpi_cpus(&info, ids, MAX_CPUS)) < 0);

@@ -66,7 +66,7 @@ SAME(header.init_size, hdr.init_size);
 static struct boot_info info;
 static struct linux_request req;
 static struct linux_entry entry;
-static u8 efi_map[16 * 48] __attribute__((aligned(8)));
+static u8 efi_map[2600 * 48] __attribute__((aligned(8)));
 
 static struct our_header *header(void)
 {
@@ -301,6 +301,11 @@ TEST(boot_linux_wrong_images)
 		CHECK(load() < 0);
 		CHECK(!entry.entry_pa);
 	}
+	build();
+	build_efi();
+	info.efi_map_size = sizeof(efi_map);	/* more pieces than there is room for */
+	memset(phys + SCRATCH_PA + LINUX_SCRATCH_BYTES, 0xcc, 48);
+	CHECK(load() < 0 && phys[SCRATCH_PA + LINUX_SCRATCH_BYTES] == 0xcc);
 	build();
 	req.scratch_pa = 0x6000000;	/* plain RAM */
 	CHECK(load() < 0);
