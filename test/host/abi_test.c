@@ -69,13 +69,14 @@ TEST(abi_operations_have_their_numbers)
 				  ops[i].kvm_number);
 }
 
+/* An entry's number alone tells the kind of its handle, so it is unique across kinds. */
 TEST(abi_operations_are_unique)
 {
 	unsigned int i, j;
 
 	for (i = 0; i < COUNT(ops); i++)
 		for (j = 0; j < i; j++)
-			if (ops[i].kind == ops[j].kind && ops[i].number == ops[j].number)
+			if (ops[i].number == ops[j].number)
 				test_fail(__FILE__, __LINE__, "%s and %s", ops[i].name, ops[j].name);
 }
 
