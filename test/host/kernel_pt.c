@@ -18,6 +18,11 @@
 static void store(u64 *entry, u64 value);
 #undef WRITE_ONCE
 #define WRITE_ONCE(x, v) store(&(x), v)
+/* Under names of this file's own: the other tests use the plain one. */
+#define pt_map watched_pt_map
+#define pt_unmap watched_pt_unmap
+#define pt_split watched_pt_split
+#define pt_lookup watched_pt_lookup
 #include "kernel/pt.c"
 
 #define ATTR_MASK 0x7full
