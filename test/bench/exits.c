@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * exits.c - what an exit costs, read with RDTSC. Under QEMU's `-icount shift=0`
+ * a tick is an instruction, and the figures repeat.
+ *
+ * usage: exits         all of them, a line "name value" each
+ *        exits clock   the TSC now, for scripts that time whole boots
+ * Invariant: several vCPUs exist, each figure is the median of ROUNDS after
+ * WARM_UP rounds, less the cost of reading the clock. A bench reports: it fails
+ * only when something could not be run at all.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "guest.h"
+
+#define ROUNDS 501u
+#define WARM_UP 100u
+#define VCPUS 4
+#define RESULTS 0x20000ull	/* where guests leave their figures */
+
+static uint64_t samples[ROUNDS];
+
+static inline uint64_t clock_now(void)
+{
+	uint32_t low, high;
+
+	asm volatile("rdtsc" : "=a"(low), "=d"(high) :: "memory");
+	return low | (uint64_t)high << 32;
+}
+
+static int compare(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+static uint64_t median(void)
+{
+	qsort(samples, ROUNDS, sizeof(samples[0]), compare);
+	return samples[ROUNDS / 2];
+}
+
+/* Two readings with nothing between. */
+static uint64_t clock_cost(void)
+{
+	for (unsigned int i = 0; i < ROUNDS; i++) {
+		uint64_t begin = clock_now();
+
+		samples[i] = clock_now() - begin;
+	}
+	return median();
+}
+
+static void report(const char *name, uint64_t value)
+{
+	printf("%s %lu\n", name, value);
+	fflush(stdout);
+}
+
+/* A VM as benches want it: several vCPUs, of which the first runs. */
+static struct vcpu *bench_guest(const void *code, size_t bytes)
+{
+	struct vcpu *vcpu = guest_create(64, code, bytes);
+
+	for (int id = 1; id < VCPUS; id++) {
+		struct vcpu *other = vcpu_create(vcpu->vm, id);
+
+		cpuid_set(other, cpuid_supported(vcpu->vm->sys));
+		vcpu_mode(other, 64);
+	}
+	return vcpu;
+}
+#define BENCH_GUEST(id) bench_guest(code_##id, (size_t)(code_##id##_end - code_##id))
+
+/* ---- round trips, seen by the VMM */
+
+GUEST(port_out, 64, "1: out %eax, $0x10\n jmp 1b\n");
+GUEST(port_in, 64, "1: in $0x10, %eax\n jmp 1b\n");
+GUEST(mmio_write, 64, "mov $0x10000000, %ebx\n 1: mov %eax, (%rbx)\n jmp 1b\n");
+GUEST(mmio_read, 64, "mov $0x10000000, %ebx\n 1: mov (%rbx), %eax\n jmp 1b\n");
+GUEST(hlt, 64, "1: hlt\n jmp 1b\n");
+
+static void round_trip(const char *name, struct vcpu *vcpu, uint32_t reason)
+{
+	uint64_t cost = clock_cost();
+
+	for (unsigned int i = 0; i < WARM_UP; i++)
+		run_until(vcpu, reason);
+	for (unsigned int i = 0; i < ROUNDS; i++) {
+		uint64_t begin = clock_now();
+
+		syscall(SYS_ioctl, vcpu->fd, KVM_RUN, 0);
+		samples[i] = clock_now() - begin;
+		REQUIRE(vcpu->run->exit_reason == reason, "%s: exit %s", name, exit_name(vcpu->run->exit_reason));
+	}
+	report(name, median() - cost);
+	vm_destroy(vcpu);
+}
+
+TEST(round_trips)
+{
+	round_trip("port_out", BENCH_GUEST(port_out), KVM_EXIT_IO);
+	round_trip("port_in", BENCH_GUEST(port_in), KVM_EXIT_IO);
+	round_trip("mmio_write", BENCH_GUEST(mmio_write), KVM_EXIT_MMIO);
+	round_trip("mmio_read", BENCH_GUEST(mmio_read), KVM_EXIT_MMIO);
+	round_trip("hlt", BENCH_GUEST(hlt), KVM_EXIT_HLT);
+}
+
+/* ---- answered on the way, seen by the guest: R10 rounds, R11 the leaf, results at RDI */
+
+#define GUEST_LOOP(id, operation)								\
+	GUEST(id, 64,										\
+		"mov $0x20000, %edi\n mov $0x10000000, %ebx\n"					\
+		"1: rdtsc\n mov %eax, %r8d\n" operation "rdtsc\n sub %r8d, %eax\n mov %eax, (%rdi)\n"	\
+		"add $4, %rdi\n dec %r10\n jnz 1b\n out %eax, $0xe0\n")
+
+GUEST_LOOP(nothing, "");
+GUEST_LOOP(cpuid, "mov %r11d, %eax\n xor %ecx, %ecx\n mov %rbx, %r9\n cpuid\n mov %r9, %rbx\n");
+GUEST_LOOP(hypercall, "mov $0x7777, %eax\n vmmcall\n");
+GUEST_LOOP(port_write, "out %al, $0x40\n");
+GUEST_LOOP(mmio_store, "mov %eax, (%rbx)\n");
+
+static uint64_t guest_loop(struct vcpu *vcpu, uint32_t leaf)
+{
+	struct kvm_regs regs;
+
+	regs_get(vcpu, &regs);
+	regs.r10 = WARM_UP + ROUNDS;
+	regs.r11 = leaf;
+	regs_set(vcpu, &regs);
+	guest_report(vcpu);
+	for (unsigned int i = 0; i < ROUNDS; i++)
+		samples[i] = bytes_get(vcpu->vm->memory + RESULTS + (WARM_UP + i) * 4, 4);
+	vm_destroy(vcpu);
+	return median();
+}
+
+static void doorbell(struct vcpu *vcpu, uint64_t address, uint32_t length, uint32_t flags)
+{
+	struct kvm_ioeventfd io = { .fd = eventfd(0, 0), .addr = address, .len = length, .flags = flags };
+
+	IOCTL(vcpu->vm->fd, KVM_IOEVENTFD, &io);
+}
+
+static uint32_t last_leaf(void)
+{
+	struct kvm_cpuid2 *table = cpuid_supported(kvm_open());
+
+	return table->entries[table->nent - 1].function;
+}
+
+TEST(answered_on_the_way)
+{
+	uint64_t nothing = guest_loop(BENCH_GUEST(nothing), 0);
+
+	report("cpuid_first", guest_loop(BENCH_GUEST(cpuid), 0) - nothing);
+	report("cpuid_last", guest_loop(BENCH_GUEST(cpuid), last_leaf()) - nothing);
+	report("hypercall", guest_loop(BENCH_GUEST(hypercall), 0) - nothing);
+}
+
+TEST(ioeventfds)
+{
+	uint64_t nothing = guest_loop(BENCH_GUEST(nothing), 0);
+	struct vcpu *vcpu = BENCH_GUEST(port_write);
+
+	NEED(vcpu->vm->fd, KVM_CAP_IOEVENTFD);
+	doorbell(vcpu, 0x40, 1, KVM_IOEVENTFD_FLAG_PIO);
+	report("ioeventfd_port", guest_loop(vcpu, 0) - nothing);
+	vcpu = BENCH_GUEST(mmio_store);
+	doorbell(vcpu, MMIO_BASE, 4, 0);
+	report("ioeventfd_mmio", guest_loop(vcpu, 0) - nothing);
+}
+
+/* ---- calls */
+
+static void call(const char *name, long number, long fd, long request, int result_is_fd)
+{
+	uint64_t cost = clock_cost();
+
+	for (unsigned int i = 0; i < ROUNDS; i++) {
+		uint64_t begin = clock_now();
+		long result = syscall(number, fd, request, 0);
+
+		samples[i] = clock_now() - begin;
+		REQUIRE(result >= 0, "%s fails", name);
+		if (result_is_fd)
+			close(result);
+	}
+	report(name, median() - cost);
+}
+
+TEST(calls)
+{
+	int sys = kvm_open();
+
+	call("getppid", SYS_getppid, 0, 0, 0);
+	call("ioctl_version", SYS_ioctl, sys, KVM_GET_API_VERSION, 0);
+	call("create_vm", SYS_ioctl, sys, KVM_CREATE_VM, 1);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc == 2 && !strcmp(argv[1], "clock"))
+		return printf("%lu\n", clock_now()) < 0;
+	return test_main("exits", argc, argv);
+}
