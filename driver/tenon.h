@@ -130,9 +130,9 @@ void slots_free(struct vm *vm);
 long slots_set(void *object, unsigned long arg);
 long slots_get_dirty_log(void *object, unsigned long arg);
 long slots_clear_dirty_log(void *object, unsigned long arg);
-/* Guest memory by physical address, within one page; 0, or -EFAULT. vm.srcu held, in the VMM's mm. */
-int guest_read(struct vm *vm, u64 gpa, void *buf, unsigned int len);
-int guest_write(struct vm *vm, u64 gpa, const void *buf, unsigned int len);
+/* A slot's memory, within one page; 0, or -EFAULT. vm.srcu held, in the VMM's mm. */
+int slot_read(const struct slot *slot, u64 gpa, void *buf, unsigned int len);
+int slot_write(struct slot *slot, u64 gpa, const void *buf, unsigned int len);
 /* Note a write to gfn that the driver made itself. */
 void slot_mark_dirty(struct slot *slot, u64 gfn);
 

@@ -64,7 +64,7 @@ void arch_run_end(struct vcpu *v);
 
 #define CR8_MAX 15u
 
-/* emulate.c: the same three results as arch_run_exit(). */
+/* emulate.c: the same three results as arch_run_exit(). vm.srcu held. */
 int emulate_exit(struct vcpu *v);
 int emulate_init(struct vcpu *v);
 void emulate_free(struct vcpu *v);

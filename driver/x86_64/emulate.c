@@ -56,14 +56,8 @@ static int walk_read(void *ctx, u64 gpa, void *buf, unsigned int len)
 {
 	struct vcpu *v = ctx;
 	struct slot *slot = slot_find(v->vm, gpa >> PAGE_SHIFT);
-	unsigned long hva;
 
-	if (!slot)
-		return -EFAULT;
-	hva = slot_hva(slot, gpa >> PAGE_SHIFT) + offset_in_page(gpa);
-	if (len == 8)
-		return get_user(*(u64 *)buf, (u64 __user *)hva);
-	return get_user(*(u32 *)buf, (u32 __user *)hva);
+	return slot ? slot_read(slot, gpa, buf, len) : -EFAULT;
 }
 
 /* 0 replaced, 1 it is another value, -EFAULT. The macro defines its label itself. */
@@ -153,13 +147,23 @@ static void exit_mmio(struct vcpu *v, u64 gpa, u32 len, const u8 *data)
 		memcpy(run->mmio.data, data, len);
 }
 
+/* Once more, with the VMM's answer. */
+static int emulate_again(struct vcpu *v)
+{
+	int idx = srcu_read_lock(&v->vm->srcu);
+	int rc = emulate(v);
+
+	srcu_read_unlock(&v->vm->srcu, idx);
+	return rc;
+}
+
 /* The VMM's answer to the read that was asked last; run the instruction again. */
 static int mmio_read_complete(struct vcpu *v)
 {
 	struct emulation *e = v->arch.emulation;
 
 	memcpy(e->answer[e->answers - 1].data, v->run->mmio.data, MMIO_BYTES);
-	return emulate(v);
+	return emulate_again(v);
 }
 
 /* A read of at most 8 bytes from no RAM: an answer kept, or a question to the VMM. */
@@ -188,13 +192,15 @@ static int mmio_read(struct vcpu *v, u64 gpa, void *buf, u32 len)
 static int read_part(struct vcpu *v, u64 linear, void *buf, u32 len, unsigned int access,
 		     struct decode_fault *fault)
 {
+	struct slot *slot;
 	u64 gpa;
 	int rc = operand_gpa(v, linear, access, &gpa, fault);
 
 	if (rc || !buf)
 		return rc;
-	if (slot_find(v->vm, gpa >> PAGE_SHIFT))
-		return guest_read(v->vm, gpa, buf, len) ? DECODE_UNKNOWN : 0;
+	slot = slot_find(v->vm, gpa >> PAGE_SHIFT);
+	if (slot)
+		return slot_read(slot, gpa, buf, len) ? DECODE_UNKNOWN : 0;
 	return access & DECODE_FETCH ? DECODE_UNKNOWN : mmio_read(v, gpa, buf, len);
 }
 
@@ -274,7 +280,7 @@ static int write_part(struct vcpu *v, u64 gpa, const void *buf, u32 len)
 	struct slot *slot = slot_find(v->vm, gpa >> PAGE_SHIFT);
 
 	if (slot && !(slot->flags & KVM_MEM_READONLY))
-		return guest_write(v->vm, gpa, buf, len) ? DECODE_UNKNOWN : 0;
+		return slot_write(slot, gpa, buf, len) ? DECODE_UNKNOWN : 0;
 	return mmio_write(v, gpa, buf, len);
 }
 
@@ -301,7 +307,7 @@ static int op_write(void *ctx, u64 linear, const void *buf, unsigned int len,
 static int ins_complete(struct vcpu *v)
 {
 	v->arch.emulation->io_answered = true;
-	return emulate(v);
+	return emulate_again(v);
 }
 
 static int io_in(struct vcpu *v, u16 port, u32 size, void *data, u32 count)
@@ -493,12 +499,11 @@ static int (*const emulate_results[])(struct vcpu *v) = {
 	[DECODE_UNKNOWN] = emulate_unknown,
 };
 
-/* Run the instruction in e->d, from the start. */
+/* Run the instruction in e->d, from the start. vm.srcu held. */
 static int emulate(struct vcpu *v)
 {
 	struct emulation *e = v->arch.emulation;
-	struct vm *vm = v->vm;
-	int rc, idx;
+	int rc;
 
 	e->taken = 0;
 	e->writes = 0;
@@ -506,9 +511,7 @@ static int emulate(struct vcpu *v)
 	e->io_out = false;
 	e->d.stop = 0;
 	v->complete = NULL;
-	idx = srcu_read_lock(&vm->srcu);
 	rc = decode_emulate(&e->d, &emulate_ops, v);
-	srcu_read_unlock(&vm->srcu, idx);
 	if (rc < 0 || rc >= (int)ARRAY_SIZE(emulate_results))
 		rc = DECODE_UNKNOWN;
 	if (rc != DECODE_MMIO_WAIT) {

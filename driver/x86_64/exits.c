@@ -85,24 +85,37 @@ static int exit_io(struct vcpu *v)
 
 /* ---- memory ---- */
 
-static int exit_fault(struct vcpu *v)
+/* RAM that the guest lacks, or an access for the decoder. vm.srcu held. */
+static int fault(struct vcpu *v)
 {
 	const struct exit_state *out = &v->exit->out;
 	bool write = out->error & FAULT_WRITE;
-	struct vm *vm = v->vm;
-	struct slot *slot;
-	int rc = 0, idx;
-	bool ram;
+	u64 gfn = out->gpa >> PAGE_SHIFT;
+	struct slot *slot = slot_find(v->vm, gfn);
+	int rc;
 
-	idx = srcu_read_lock(&vm->srcu);
-	slot = slot_find(vm, out->gpa >> PAGE_SHIFT);
-	ram = slot && !(write && slot->flags & KVM_MEM_READONLY);
-	if (ram)
-		rc = map_fault(v, slot, out->gpa >> PAGE_SHIFT, write);
-	srcu_read_unlock(&vm->srcu, idx);
-	if (ram)
-		return rc ? rc : 1;
-	return emulate_exit(v);
+	if (!slot || (write && slot->flags & KVM_MEM_READONLY))
+		return emulate_exit(v);
+	rc = map_fault(v, slot, gfn, write);
+	return rc ? rc : 1;
+}
+
+static int exit_fault(struct vcpu *v)
+{
+	int idx = srcu_read_lock(&v->vm->srcu);
+	int rc = fault(v);
+
+	srcu_read_unlock(&v->vm->srcu, idx);
+	return rc;
+}
+
+static int exit_emulate(struct vcpu *v)
+{
+	int idx = srcu_read_lock(&v->vm->srcu);
+	int rc = emulate_exit(v);
+
+	srcu_read_unlock(&v->vm->srcu, idx);
+	return rc;
 }
 
 /* ---- the others ---- */
@@ -172,7 +185,7 @@ static int (*const exit_table[])(struct vcpu *v) = {
 	[EXIT_IO] = exit_io,
 	[EXIT_HLT] = exit_hlt,
 	[EXIT_FAULT] = exit_fault,
-	[EXIT_EMULATE] = emulate_exit,
+	[EXIT_EMULATE] = exit_emulate,
 	[EXIT_IRQ_WINDOW] = exit_again,	/* arch_run_again() sees the open window */
 	[EXIT_SHUTDOWN] = exit_shutdown,
 	[EXIT_FAIL_ENTRY] = exit_fail_entry,
