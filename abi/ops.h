@@ -21,7 +21,7 @@
 /* Tenon's own numbers: type 'T', no size, no direction. */
 #define OP_VM_DESTROY 0x5401u	/* VM. All vCPUs idle, or -EBUSY. Donated blocks go back to the service VM, cleared where used */
 #define OP_VM_DONATE 0x5402u	/* VM. arg = physical address of a 2 MiB block that becomes the VM's */
-#define OP_MAP 0x5403u		/* VM. payload: struct map_range[]. result: ranges done (all, or fewer when -ENOMEM comes next) */
+#define OP_MAP 0x5403u		/* VM. payload: struct map_range[]. result: ranges done (fewer than given: -ENOMEM comes next, or the entry's MAP_MAX_PAGES in all are reached) */
 #define OP_UNMAP 0x5404u	/* VM. payload: struct map_range[] (pa ignored). Returns when no CPU can use the old mapping */
 #define OP_VM_STATS 0x5405u	/* VM. payload out: struct exit_stats, summed over its vCPUs */
 #define OP_CPU_STATS 0x5406u	/* SYSTEM. arg = hypervisor CPU number: exits of the service VM on it; -ENOENT past the last */
@@ -51,7 +51,7 @@ struct map_range {
 	u64 pages;	/* 1 .. MAP_MAX_PAGES */
 	u64 flags;	/* MAP_* */
 };
-#define MAP_MAX_PAGES 0x40000ull	/* 1 GiB: bounded work in one entry */
+#define MAP_MAX_PAGES 0x40000ull	/* 1 GiB: bounded work in one range, and in one OP_MAP entry */
 #define MAP_WRITE 1ull			/* the guest may write; it may always read and execute */
 
 /* Exits by kind: index = the backend's exit code class (exit.h, STAT_*). */

@@ -95,7 +95,8 @@ s64 ring_call(enum op_index op, u32 handle, u64 arg, const void *in, u32 in_leng
 
 s64 ring_run(u32 handle)
 {
-	return ring_serve(__this_cpu_read(cpu_ring), OPX_KVM_RUN, handle, 0, 0);
+	__this_cpu_inc(cpu_count[OPX_KVM_RUN]);
+	return arch_hypercall(HC_RUN, handle);
 }
 
 u64 ring_count(enum op_index op)

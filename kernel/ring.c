@@ -9,7 +9,9 @@
  */
 #include "ring.h"
 #include "call.h"
+#include "machine.h"
 #include "memory.h"
+#include "vm.h"
 #include "errno.h"
 #include "phys.h"
 #include "abi/hypercall.h"
@@ -61,8 +63,25 @@ static s64 ring_serve(struct cpu *cpu)
 	return 0;
 }
 
+static s64 run(struct cpu *cpu, u64 handle)
+{
+	struct vcpu *v;
+	int err;
+
+	if (handle > MAX_VCPU_HANDLES)
+		return -ENOENT;
+	v = vcpu_get((u32)handle, &err);
+	if (!v)
+		return err;
+	err = machine_vcpu_run(cpu, v);
+	vcpu_put((u32)handle);
+	return err;
+}
+
 s64 hypercall(struct cpu *cpu, u64 number, u64 arg)
 {
+	if (likely(number == HC_RUN))
+		return run(cpu, arg);
 	switch (number) {
 	case HC_DOORBELL:
 		return ring_serve(cpu);

@@ -150,8 +150,9 @@ static void block_return(u64 block, u64 used_end, u32 slot)
 	u64 pages = BLOCK_SIZE / PAGE_SIZE;
 
 	memset(phys_to_virt(block), 0, used_end - block);
-	memory_move(block, pages, OWNER_VM(slot), OWNER_SERVICE);
+	/* Shown first: as soon as the service VM owns it, another CPU may take it away again. */
 	service_show(block, pages);
+	memory_move(block, pages, OWNER_VM(slot), OWNER_SERVICE);
 }
 
 s64 vm_create(u64 block)
@@ -284,11 +285,13 @@ static int map_one(struct vm *vm, const struct map_range *r, struct gone *g)
 s64 vm_map(struct vm *vm, const struct map_range *r, u32 count)
 {
 	struct gone g = { .vm = vm };
+	u64 pages = 0;
 	int err = 0;
 	u32 i;
 
 	for (i = 0; i < count; i++) {
-		err = map_one(vm, &r[i], &g);
+		pages += r[i].pages;
+		err = i && pages > MAP_MAX_PAGES ? -EAGAIN : map_one(vm, &r[i], &g);
 		if (err)
 			break;
 	}
@@ -314,10 +317,30 @@ int vm_unmap(struct vm *vm, const struct map_range *r, u32 count)
 
 /* ---- vCPUs ---- */
 
+/* The vCPU's pages come last: what fails before uses nothing up. */
+static struct vcpu *vcpu_alloc(struct vm *vm, const struct vcpu_create *c, u32 slot)
+{
+	struct pool before = vm->pool;
+	u64 pa = pool_alloc_pages(&vm->pool, (sizeof(struct vcpu) + PAGE_SIZE - 1) / PAGE_SIZE);
+	struct vcpu *v = pa ? phys_to_virt(pa) : NULL;
+
+	if (!v)
+		return NULL;
+	v->vm = vm;
+	v->id = c->id;
+	v->handle = slot;
+	v->page_pa = c->exit_page;
+	v->page = phys_to_virt(c->exit_page);
+	if (!machine_vcpu_init(v))
+		return v;
+	/* Nothing points at what it took: all from the never used pages (pool_alloc_pages). */
+	vm->pool = before;
+	return NULL;
+}
+
 s64 vcpu_create(struct vm *vm, const struct vcpu_create *c)
 {
 	struct vcpu *v;
-	u64 pa;
 	u32 slot;
 	int err;
 
@@ -325,23 +348,15 @@ s64 vcpu_create(struct vm *vm, const struct vcpu_create *c)
 		return -EINVAL;
 	if (vm->vcpus[c->id])
 		return -EEXIST;
-	pa = pool_alloc_pages(&vm->pool, (sizeof(*v) + PAGE_SIZE - 1) / PAGE_SIZE);
-	if (!pa)
-		return -ENOMEM;
 	slot = take_vcpu_slot();
 	if (!slot)
 		return -ENOSPC;
 	err = memory_share(c->exit_page, 1);
 	if (err)
 		goto free_slot;
-	v = phys_to_virt(pa);
-	v->vm = vm;
-	v->id = c->id;
-	v->handle = slot;
-	v->page_pa = c->exit_page;
-	v->page = phys_to_virt(c->exit_page);
-	err = machine_vcpu_init(v);
-	if (err)
+	v = vcpu_alloc(vm, c, slot);
+	err = -ENOMEM;
+	if (!v)
 		goto unshare;
 	vm->vcpus[c->id] = v;
 	vcpus[slot].vcpu = v;

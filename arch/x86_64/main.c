@@ -325,6 +325,8 @@ INIT void boot_main(u32 magic, u32 mbi)
 	backend->maps_init(&pool);
 	cpus_alloc(apic_ids, (u32)found);
 	service_memory_init(&info, &pool);
+	service_memory_hide(image_pa, align_up(image_bytes(), PAGE_SIZE) / PAGE_SIZE);
+	service_memory_hide(region_pa, region_bytes / PAGE_SIZE);
 	log_print("tenon: %s, %lu MiB of RAM, %lu KiB of it ours\n", backend->name,
 		  (unsigned long)(memmap_ram_pages(&info) >> 8), (unsigned long)((region_bytes + image_bytes()) >> 10));
 	smp_start(low_page(&info), ap_main);

@@ -79,7 +79,7 @@ static int map(u64 pa, u64 pages)
 
 INIT void service_memory_init(const struct boot_info *info, struct pool *pool)
 {
-	u64 top = align_up(memmap_ram_top(info), 1ull << 30), pa, end;
+	u64 top = align_up(memmap_ram_top(info), 1ull << 30);
 	u32 bits = cpuid(0x80000008, 0).eax & 0xff;
 
 	mtrr_default = rdmsr(0x2ff);
@@ -90,14 +90,13 @@ INIT void service_memory_init(const struct boot_info *info, struct pool *pool)
 		top = 1ull << 32;
 	if (map(0, top / PAGE_SIZE))
 		panic("no memory for the service VM's tables\n");
-	for (pa = 0; pa < top; pa = end) {
-		for (end = pa; end < top && hidden(end) == hidden(pa); end += PAGE_SIZE)
-			;
-		if (hidden(pa) && pt_split(&service_pt, pa, (end - pa) / PAGE_SIZE))
-			panic("no memory for the service VM's tables\n");
-		if (hidden(pa))
-			pt_unmap(&service_pt, pa, (end - pa) / PAGE_SIZE, NULL, NULL);
-	}
+}
+
+INIT void service_memory_hide(u64 pa, u64 pages)
+{
+	if (pt_split(&service_pt, pa, pages))
+		panic("no memory for the service VM's tables\n");
+	pt_unmap(&service_pt, pa, pages, NULL, NULL);
 }
 
 /*

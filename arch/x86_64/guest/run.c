@@ -17,17 +17,11 @@ void queue_exception(struct vcpu *v, u32 vector, int has_error, u32 error)
 {
 	struct events *e = &v->arch.events;
 
+	v->arch.work = 1;
 	e->exception = 1;
 	e->exception_vector = (u8)vector;
 	e->exception_has_error = (u8)has_error;
 	e->exception_error = error;
-}
-
-void exit_common(struct vcpu *v, u32 reason)
-{
-	backend->exit_fields(v, &v->page->out);
-	v->page->out.apic_base = v->arch.apic_base;
-	v->page->out.reason = reason;
 }
 
 static void resume_regs(struct vcpu *v, const struct abi_regs *from)
@@ -38,35 +32,41 @@ static void resume_regs(struct vcpu *v, const struct abi_regs *from)
 	backend->set_regs(v, &r);
 }
 
+static void resume_inject(struct vcpu *v, const struct exit_resume *in)
+{
+	u32 vector = READ_ONCE(in->inject_vector) & 31;
+
+	queue_exception(v, vector, !!READ_ONCE(in->inject_has_error), (u32)READ_ONCE(in->inject_error));
+	if (vector == VECTOR_PF)
+		*backend->special(v, SPECIAL_CR2) = READ_ONCE(in->inject_cr2);
+}
+
 /* The driver's half of the exit page, each field read once. */
 static void resume(struct vcpu *v, const struct exit_resume *in)
 {
 	u32 flags = READ_ONCE(in->flags);
+	u32 window = READ_ONCE(in->request_window);
 
-	v->arch.window = READ_ONCE(in->request_window);
+	if (unlikely(window != v->arch.window)) {
+		v->arch.window = window;
+		v->arch.work = 1;
+	}
 	if (!flags)
 		return;
 	if (flags & RESUME_REGS)
 		resume_regs(v, &in->regs);
-	if (flags & (RESUME_RAX | RESUME_RIP | RESUME_CR8))
-		backend->set_fields(v, flags, in);
-	if (flags & (RESUME_RIP | RESUME_REGS))
-		*backend->special(v, SPECIAL_SHADOW) = !!(flags & RESUME_SHADOW_STI);
-	if (flags & RESUME_INJECT) {
-		queue_exception(v, READ_ONCE(in->inject_vector) & 31, !!READ_ONCE(in->inject_has_error),
-				(u32)READ_ONCE(in->inject_error));
-		if (v->arch.events.exception_vector == VECTOR_PF)
-			*backend->special(v, SPECIAL_CR2) = READ_ONCE(in->inject_cr2);
-	}
+	backend->set_fields(v, flags, in);
+	if (unlikely(flags & RESUME_INJECT))
+		resume_inject(v, in);
 }
 
+/* The ring's way to run a vCPU; HC_RUN is the short one. */
 int machine_vcpu_run(struct cpu *cpu, struct vcpu *v)
 {
 	resume(v, &v->page->in);
 	v->exits[EXIT_ENTRIES]++;
 	backend->load(cpu, v);
-	while (!backend->enter(cpu, v))
-		;
+	backend->run(cpu, v);
 	backend->unload(cpu, v);
 	return 0;
 }

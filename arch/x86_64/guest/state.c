@@ -123,6 +123,7 @@ s64 op_KVM_SET_SREGS(struct call *c)
 	c->vcpu->arch.apic_base = s->apic_base;
 	backend->set_sregs(c->vcpu, s);
 	queue_first(&c->vcpu->arch.events, s->interrupt_bitmap);
+	c->vcpu->arch.work = 1;
 	return 0;
 }
 
@@ -135,6 +136,7 @@ s64 op_KVM_INTERRUPT(struct call *c)
 
 	if (irq >= KVM_NR_INTERRUPTS)
 		return -EINVAL;
+	c->vcpu->arch.work = 1;
 	e->interrupt = 1;
 	e->interrupt_vector = (u8)irq;
 	return 0;
@@ -146,6 +148,7 @@ s64 op_KVM_NMI(struct call *c)
 	struct events *e = &c->vcpu->arch.events;
 	u32 limit = e->nmi_masked || e->nmi_injected ? 1 : 2;
 
+	c->vcpu->arch.work = 1;
 	if (e->nmi_pending < limit)
 		e->nmi_pending++;
 	return 0;
@@ -185,6 +188,7 @@ s64 op_KVM_SET_VCPU_EVENTS(struct call *c)
 		return -EINVAL;
 	if (x->exception.injected && (x->exception.nr > 31 || x->exception.nr == VECTOR_NMI))
 		return -EINVAL;
+	c->vcpu->arch.work = 1;
 	e->exception = !!x->exception.injected;
 	e->exception_vector = x->exception.nr;
 	e->exception_has_error = !!x->exception.has_error_code;

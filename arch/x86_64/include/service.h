@@ -37,8 +37,9 @@ extern const u32 service_msr_count;
 int service_msr_read(struct cpu *cpu, u32 msr, u64 *value, u64 efer);
 int service_msr_write(struct cpu *cpu, u32 msr, u64 value, u64 *efer);
 
-/* Boot: one-to-one tables of all memory but the hypervisor's. */
+/* Boot: one-to-one tables of all memory, then the hypervisor's parts taken out. */
 void service_memory_init(const struct boot_info *info, struct pool *pool);
+void service_memory_hide(u64 pa, u64 pages);
 u64 service_pt_root(void);
 extern u64 service_generation;
 

@@ -54,6 +54,7 @@ struct vcpu_arch {
 	u64 debug_dr[4];	/* the VMM's breakpoints, with ABI_DEBUG_USE_HW_BP */
 	u64 debug_dr7;
 	u64 guest_dr7;		/* the guest's, while the VMM's is in place */
+	u32 work;		/* 0: nothing special at the next entry (no event, window, debugging) */
 	u32 window;		/* this run's request_window */
 	u32 asid;
 	u64 asid_generation;
@@ -87,14 +88,13 @@ struct backend {
 	int (*vcpu_init)(struct vcpu *v);		/* 0 or -ENOMEM */
 	void (*load)(struct cpu *cpu, struct vcpu *v);	/* the service VM's state out, the guest's in */
 	void (*unload)(struct cpu *cpu, struct vcpu *v);
-	int (*enter)(struct cpu *cpu, struct vcpu *v);	/* one stay in the guest. 0: enter again, 1: exit page filled */
+	void (*run)(struct cpu *cpu, struct vcpu *v);	/* in the guest until the exit page says what the driver has to do */
 	void (*get_sregs)(struct vcpu *v, struct abi_sregs *s);	/* segments, tables, control registers, EFER */
 	void (*set_sregs)(struct vcpu *v, const struct abi_sregs *s);
 	u64 *(*msr_slot)(struct vcpu *v, u32 msr);	/* where an MSR of the switched set lives; NULL: not one */
 	void (*get_regs)(struct vcpu *v, struct abi_regs *r);
 	void (*set_regs)(struct vcpu *v, const struct abi_regs *r);
-	void (*exit_fields)(struct vcpu *v, struct exit_state *x);	/* the "always" fields but reason and apic_base */
-	void (*set_fields)(struct vcpu *v, u32 flags, const struct exit_resume *in);	/* RESUME_RAX, _RIP, _CR8 */
+	void (*set_fields)(struct vcpu *v, u32 flags, const struct exit_resume *in);	/* RESUME_RAX, _RIP, _CR8 and the shadow */
 	void (*reset)(struct vcpu *v);
 	void (*debug)(struct vcpu *v);			/* debug_control was set from outside */
 	void (*nmi_mask)(struct vcpu *v);		/* events.nmi_masked was set from outside */
@@ -132,9 +132,6 @@ int msr_write(struct vcpu *v, u32 msr, u64 value, int host);
 void msr_reset(struct vcpu *v);
 int efer_valid(u64 efer);
 int apic_base_valid(const struct vcpu *v, u64 value);
-
-/* Writes the "always" fields of the exit page. ready: see exit_state.ready. */
-void exit_common(struct vcpu *v, u32 reason);
 
 void queue_exception(struct vcpu *v, u32 vector, int has_error, u32 error);
 

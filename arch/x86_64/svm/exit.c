@@ -53,7 +53,6 @@ static u64 next_event(struct events *e, struct vmcb *b)
 		return event(EVENT_EXCEPTION, e->exception_vector) |
 			(e->exception_has_error ? EVENT_ERROR | (u64)e->exception_error << 32 : 0);
 	}
-	nmi_update(e, b);
 	if (e->nmi_injected || (e->nmi_pending && !e->nmi_masked && !b->int_shadow)) {
 		if (!e->nmi_injected)
 			e->nmi_pending--;
@@ -87,16 +86,19 @@ static int events_waiting(const struct events *e)
 	return e->exception | e->nmi_pending | e->nmi_injected | e->interrupt;
 }
 
+/* The rare things; work stays set while there is one. */
 static void events_in(struct vcpu *v, struct vmcb *b)
 {
 	struct events *e = &v->arch.events;
+	int step = v->arch.debug_control & ABI_DEBUG_SINGLESTEP;
 
-	if (unlikely(events_waiting(e)))
+	nmi_update(e, b);
+	if (events_waiting(e))
 		b->event_inj = next_event(e, b);
-	if (unlikely(v->arch.debug_control & ABI_DEBUG_SINGLESTEP))
+	if (step)
 		b->rflags |= RFLAGS_TF;
-	if (unlikely(v->arch.window || (b->intercept1 & INTERCEPT_VINTR)))
-		set_window(b, v->arch.window);
+	set_window(b, !!v->arch.window);
+	v->arch.work = step || e->nmi_iret || events_waiting(e);
 }
 
 /* ---- out: an event whose delivery the exit interrupted (15.7.2) ---- */
@@ -106,13 +108,13 @@ static void events_out(struct vcpu *v, struct vmcb *b)
 	struct events *e = &v->arch.events;
 	u64 info = b->exit_int_info;
 
-	b->event_inj = 0;
-	if (unlikely(e->step))
+	if (e->step)
 		step_off(e, b);
-	if (unlikely(v->arch.debug_control & ABI_DEBUG_SINGLESTEP))
+	if (v->arch.debug_control & ABI_DEBUG_SINGLESTEP)
 		b->rflags &= ~RFLAGS_TF;
-	if (likely(!(info & EVENT_VALID)))
+	if (!(info & EVENT_VALID))
 		return;
+	v->arch.work = 1;
 	switch (EVENT_TYPE(info)) {
 	case EVENT_INTR:
 		e->interrupt = 1;
@@ -261,11 +263,29 @@ static int exit_iret(struct cpu *cpu, struct vcpu *v, struct vmcb *b)
 	(void)cpu;
 	b->intercept1 &= ~INTERCEPT_IRET;
 	v->arch.events.nmi_iret = 1;
+	v->arch.work = 1;
 	v->arch.events.nmi_iret_rip = b->rip;
 	return 0;
 }
 
 /* ---- exits for the driver ---- */
+
+/* What every exit tells. ready: an interrupt given now would be taken at the next entry. */
+static inline void exit_common(struct vcpu *v, u32 reason)
+{
+	const struct vmcb *b = v->arch.vmcb;
+	const struct events *e = &v->arch.events;
+	struct exit_state *x = &v->page->out;
+
+	x->reason = reason;
+	x->rip = b->rip;
+	x->rflags = b->rflags;
+	x->cs_base = b->cs.base;
+	x->cr8 = b->int_control & 15;
+	x->apic_base = v->arch.apic_base;
+	x->if_flag = b->rflags >> 9 & 1;
+	x->ready = x->if_flag && !b->int_shadow && !(v->arch.work && (e->exception | e->nmi_injected | e->interrupt));
+}
 
 static int exit_interrupt(struct cpu *cpu, struct vcpu *v, struct vmcb *b)
 {
@@ -514,18 +534,11 @@ static int exit_unknown(struct vcpu *v, struct vmcb *b)
 	return 1;
 }
 
-int svm_guest_enter(struct cpu *cpu, struct vcpu *v)
+/* 0: enter again, 1: for the driver. */
+static int dispatch_exit(struct cpu *cpu, struct vcpu *v, struct vmcb *b)
 {
-	struct vmcb *b = v->arch.vmcb;
-	u64 code;
+	u64 code = b->exit_code;
 
-	events_in(v, b);
-	tlb_in(cpu, v, b);
-	svm_enter(&v->arch.regs, v->arch.vmcb_pa);
-	WRITE_ONCE(v->in_guest, 0);
-	b->tlb_control = 0;
-	events_out(v, b);
-	code = b->exit_code;
 	if (code == VMEXIT_NPF) {
 		v->exits[EXIT_FAULT]++;
 		return exit_npf(cpu, v, b);
@@ -536,4 +549,23 @@ int svm_guest_enter(struct cpu *cpu, struct vcpu *v)
 	}
 	v->exits[EXIT_OTHER]++;
 	return exit_unknown(v, b);
+}
+
+void svm_guest_run(struct cpu *cpu, struct vcpu *v)
+{
+	struct vmcb *b = v->arch.vmcb;
+	u32 special;
+
+	do {
+		if (unlikely(v->arch.work))
+			events_in(v, b);
+		special = v->arch.work;
+		tlb_in(cpu, v, b);
+		svm_enter(&v->arch.regs, v->arch.vmcb_pa);
+		WRITE_ONCE(v->in_guest, 0);
+		b->tlb_control = 0;
+		b->event_inj = 0;
+		if (unlikely((b->exit_int_info & EVENT_VALID) || special || v->arch.events.step))
+			events_out(v, b);
+	} while (!dispatch_exit(cpu, v, b));
 }

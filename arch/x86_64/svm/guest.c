@@ -51,7 +51,7 @@ void svm_guest_reset(struct vcpu *v)
 
 int svm_vcpu_init(struct vcpu *v)
 {
-	u64 pa = pool_alloc(&v->vm->pool);
+	u64 pa = pool_alloc_pages(&v->vm->pool, 1);
 	struct vmcb *b = phys_to_virt(pa);
 
 	if (!pa)
@@ -267,19 +267,6 @@ u64 *svm_special(struct vcpu *v, int which)
 	}
 }
 
-void svm_exit_fields(struct vcpu *v, struct exit_state *x)
-{
-	const struct vmcb *b = v->arch.vmcb;
-	const struct events *e = &v->arch.events;
-
-	x->rip = b->rip;
-	x->rflags = b->rflags;
-	x->cs_base = b->cs.base;
-	x->cr8 = b->int_control & 15;
-	x->if_flag = b->rflags >> 9 & 1;
-	x->ready = x->if_flag && !b->int_shadow && !(e->exception | e->nmi_injected | e->interrupt);
-}
-
 void svm_set_fields(struct vcpu *v, u32 flags, const struct exit_resume *in)
 {
 	struct vmcb *b = v->arch.vmcb;
@@ -288,6 +275,8 @@ void svm_set_fields(struct vcpu *v, u32 flags, const struct exit_resume *in)
 		b->rax = READ_ONCE(in->rax);
 	if (flags & RESUME_RIP)
 		b->rip = READ_ONCE(in->rip);
+	if (flags & (RESUME_RIP | RESUME_REGS))
+		b->int_shadow = !!(flags & RESUME_SHADOW_STI);
 	if (flags & RESUME_CR8)
 		b->int_control = (b->int_control & ~V_TPR_MASK) | (READ_ONCE(in->cr8) & 15);
 }
@@ -309,6 +298,7 @@ void svm_debug(struct vcpu *v)
 	struct vmcb *b = v->arch.vmcb;
 	int hardware = !!(v->arch.debug_control & ABI_DEBUG_USE_HW_BP);
 
+	v->arch.work = 1;
 	b->intercept_exception &= ~(1u << VECTOR_BP);
 	if (v->arch.debug_control & ABI_DEBUG_USE_SW_BP)
 		b->intercept_exception |= 1u << VECTOR_BP;

@@ -55,9 +55,8 @@ void svm_set_tsc_offset(struct vcpu *v, u64 offset);
 u64 *svm_special(struct vcpu *v, int which);
 void svm_debug(struct vcpu *v);
 void svm_nmi_mask(struct vcpu *v);
-void svm_exit_fields(struct vcpu *v, struct exit_state *x);
 void svm_set_fields(struct vcpu *v, u32 flags, const struct exit_resume *in);
-int svm_guest_enter(struct cpu *cpu, struct vcpu *v);
+void svm_guest_run(struct cpu *cpu, struct vcpu *v);
 void svm_guest_reset(struct vcpu *v);
 
 #endif

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * cpu.h - system registers, barriers, cache and TLB maintenance, and the bits
+ * that more than one file uses. Names and section numbers are the Arm ARM's
+ * (DDI 0487). E2H is 0: EL1 registers have their own names.
+ */
+#ifndef CPU_H
+#define CPU_H
+
+#include "types.h"
+
+#define read_sysreg(reg) ({ u64 v_; asm volatile("mrs %0, " #reg : "=r"(v_)); v_; })
+#define write_sysreg(reg, value) asm volatile("msr " #reg ", %x0" : : "rZ"((u64)(value)))
+#define isb() asm volatile("isb" : : : "memory")
+#define dsb(domain) asm volatile("dsb " #domain : : : "memory")
+#define tlbi(op) asm volatile("tlbi " #op : : : "memory")
+
+/* Names that the assembler knows only with extensions. */
+#define VSESR_EL2 S3_4_C5_C2_3
+#define DISR_EL1 S3_0_C12_C1_1
+#define VDISR_EL2 S3_4_C12_C1_1
+#define ZCR_EL2 S3_4_C1_C2_0
+#define SMCR_EL2 S3_4_C1_C2_6
+#define ID_AA64SMFR0_EL1 S3_0_C0_C4_5
+
+/* HCR_EL2 */
+#define HCR_VM (1ull << 0)
+#define HCR_SWIO (1ull << 1)
+#define HCR_PTW (1ull << 2)
+#define HCR_FMO (1ull << 3)
+#define HCR_IMO (1ull << 4)
+#define HCR_AMO (1ull << 5)
+#define HCR_VF (1ull << 6)
+#define HCR_VI (1ull << 7)
+#define HCR_VSE (1ull << 8)
+#define HCR_FB (1ull << 9)
+#define HCR_BSU_IS (1ull << 10)
+#define HCR_TWI (1ull << 13)
+#define HCR_TID1 (1ull << 16)
+#define HCR_TID3 (1ull << 18)
+#define HCR_TSC (1ull << 19)
+#define HCR_TIDCP (1ull << 20)
+#define HCR_TACR (1ull << 21)
+#define HCR_RW (1ull << 31)
+#define HCR_APK (1ull << 40)
+#define HCR_API (1ull << 41)
+
+/* CPTR_EL2 with E2H = 0: RES1, and traps. */
+#define CPTR_RES1 0x32ffull
+#define CPTR_TZ (1ull << 8)
+#define CPTR_TFP (1ull << 10)
+#define CPTR_TSM (1ull << 12)
+
+/* MDCR_EL2 */
+#define MDCR_HPMN 0x1full
+#define MDCR_TPMCR (1ull << 5)
+#define MDCR_TPM (1ull << 6)
+#define MDCR_TDA (1ull << 9)
+#define MDCR_TDOSA (1ull << 10)
+#define MDCR_TDRA (1ull << 11)
+
+/* CNTHCTL_EL2 */
+#define CNTHCTL_PCTEN 1ull
+#define CNTHCTL_PCEN 2ull
+
+#define CNTV_ENABLE 1ull
+#define CNTV_IMASK 2ull
+#define CNTV_ISTATUS 4ull
+
+/* ESR_EL2 */
+#define ESR_EC(esr) ((u32)((esr) >> 26) & 0x3f)
+#define ESR_IL (1ull << 25)
+#define ESR_ISS 0x1ffffffull
+#define EC_UNKNOWN 0x00
+#define EC_WFX 0x01
+#define EC_FP 0x07
+#define EC_HVC64 0x16
+#define EC_SMC64 0x17
+#define EC_SYS64 0x18
+#define EC_SVE 0x19
+#define EC_IABT_LOW 0x20
+#define EC_DABT_LOW 0x24
+#define EC_SERROR 0x2f
+
+/* Data and instruction aborts (D17.2.37, ISS of a data abort). */
+#define ISS_FSC(esr) ((u32)(esr) & 0x3f)
+#define ISS_WNR (1ull << 6)
+#define ISS_S1PTW (1ull << 7)
+#define ISS_CM (1ull << 8)
+#define ISS_ISV (1ull << 24)
+#define FSC_TRANSLATION(fsc) (((fsc) & 0x3c) == 0x04)
+#define FSC_ACCESS(fsc) (((fsc) & 0x3c) == 0x08)
+#define FSC_PERMISSION(fsc) (((fsc) & 0x3c) == 0x0c)
+
+/* PSTATE */
+#define PSTATE_EL1H 0x5ull
+#define PSTATE_EL1T 0x4ull
+#define PSTATE_DAIF 0x3c0ull
+#define PSTATE_NRW (1ull << 4)
+#define PSTATE_MODE 0xfull
+#define PSTATE_SS (1ull << 21)
+
+#define MPIDR_AFFINITY 0xff00ffffffull
+
+static inline u64 id_field(u64 reg, u32 shift)
+{
+	return reg >> shift & 0xf;
+}
+
+/* Lines of [va, + bytes) to the point of coherency: for readers whose caches are off (D7.5). */
+static inline void cache_clean(const void *va, u64 bytes)
+{
+	u64 line = 4ull << (read_sysreg(ctr_el0) >> 16 & 0xf), at = (u64)va & ~(line - 1);
+
+	for (; at < (u64)va + bytes; at += line)
+		asm volatile("dc civac, %0" : : "r"(at) : "memory");
+	dsb(sy);
+}
+
+#endif
