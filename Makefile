@@ -13,45 +13,51 @@
 ARCH ?= x86_64
 KERNEL ?= amd64
 
-ifneq ($(ARCH),x86_64)
-$(error ARCH=$(ARCH) is not there yet; x86_64 is)
+ifeq ($(filter $(ARCH),x86_64 arm64),)
+$(error ARCH=$(ARCH) is unknown; x86_64 and arm64 are there)
 endif
+CROSS := $(if $(filter arm64,$(ARCH)),aarch64-linux-gnu-)
 
 OUT := build/$(ARCH)
 ELF := $(OUT)/tenon.elf
 MAKEFLAGS += --no-builtin-rules
 
 # Names that also mean something to scripts/run reach it through the environment.
-export KERNEL HYPERVISOR FIRMWARE CPUS MEM ICOUNT HEADLESS SHARE JOB TIMEOUT CMDLINE QEMU QEMU_ARGS
+export ARCH KERNEL HYPERVISOR FIRMWARE CPUS MEM ICOUNT HEADLESS SHARE JOB TIMEOUT CMDLINE QEMU QEMU_ARGS
 
-all: $(ELF) driver
+all: $(if $(filter arm64,$(ARCH)),$(OUT)/tenon.img,$(ELF)) driver
 
 # ---- the hypervisor -------------------------------------------------------
 
-CFLAGS := -std=gnu11 -O2 -g -ffreestanding -fno-pic -fno-pie -mcmodel=kernel \
-	-mno-red-zone -mgeneral-regs-only -fno-stack-protector \
-	-fno-asynchronous-unwind-tables -fcf-protection=none -ffunction-sections \
+CFLAGS_x86_64 := -mcmodel=kernel -mno-red-zone -fcf-protection=none
+CFLAGS_arm64 := -mstrict-align -mno-outline-atomics -mbranch-protection=none
+CFLAGS := -std=gnu11 -O2 -g -ffreestanding -fno-pic -fno-pie $(CFLAGS_$(ARCH)) \
+	-mgeneral-regs-only -fno-stack-protector \
+	-fno-asynchronous-unwind-tables -ffunction-sections \
 	-fdata-sections -fno-strict-aliasing -fno-omit-frame-pointer -Wall -Wextra -Werror -Wundef \
 	-Wmissing-prototypes -Wstrict-prototypes
 CPPFLAGS := -Iarch/$(ARCH)/include -Ikernel -I. -isystem build/newlib/include
 LDFLAGS := -n -static --gc-sections -z noexecstack -z max-page-size=4096 --fatal-warnings \
 	-T linker/$(ARCH).ld
 
-SOURCES := $(sort $(wildcard boot/*.c boot/*.S kernel/*.c arch/$(ARCH)/*.[cS] \
+# What boots an x86-64 machine lies in boot/ itself, beside the memory map that all share.
+BOOT_x86_64 := boot/*.c boot/*.S
+BOOT_arm64 := boot/memmap.c boot/arm64/*.[cS]
+SOURCES := $(sort $(wildcard $(BOOT_$(ARCH)) kernel/*.c arch/$(ARCH)/*.[cS] \
 	arch/$(ARCH)/*/*.[cS]))
 OBJECTS := $(patsubst %,$(OUT)/%.o,$(basename $(SOURCES)))
 
-LINK = ld $(LDFLAGS) -Map $(OUT)/tenon.map
+LINK = $(CROSS)ld $(LDFLAGS) -Map $(OUT)/tenon.map
 
 # Three links: without the panic's symbol table, with one of the right size, and
 # with the right one.
 $(ELF): $(OBJECTS) $(OUT)/libc.a linker/$(ARCH).ld scripts/symbols
 	@$(LINK) -o $(OUT)/first.elf $(OBJECTS) $(OUT)/libc.a
 	@scripts/symbols $(OUT)/first.elf >$(OUT)/symbols.S
-	@gcc -c -o $(OUT)/symbols.o $(OUT)/symbols.S
+	@$(CROSS)gcc -c -o $(OUT)/symbols.o $(OUT)/symbols.S
 	@$(LINK) -o $(OUT)/second.elf $(OBJECTS) $(OUT)/symbols.o $(OUT)/libc.a
 	@scripts/symbols $(OUT)/second.elf >$(OUT)/symbols.S
-	@gcc -c -o $(OUT)/symbols.o $(OUT)/symbols.S
+	@$(CROSS)gcc -c -o $(OUT)/symbols.o $(OUT)/symbols.S
 	@$(LINK) -o $@ $(OBJECTS) $(OUT)/symbols.o $(OUT)/libc.a
 	@scripts/symbols $@ | cmp -s - $(OUT)/symbols.S || { echo "$@: symbol table is off"; rm -f $@; exit 1; }
 	@rm -f $(OUT)/first.elf $(OUT)/second.elf
@@ -60,14 +66,19 @@ $(ELF): $(OBJECTS) $(OUT)/libc.a linker/$(ARCH).ld scripts/symbols
 $(OUT)/%.o: %.c build/newlib/unpacked Makefile
 	@mkdir -p $(@D)
 	@echo "  CC      $<"
-	@gcc $(CFLAGS) $(CPPFLAGS) -MMD -MP -c -o $@ $<
+	@$(CROSS)gcc $(CFLAGS) $(CPPFLAGS) -MMD -MP -c -o $@ $<
 
 $(OUT)/%.o: %.S build/newlib/unpacked Makefile
 	@mkdir -p $(@D)
 	@echo "  CC      $<"
-	@gcc $(CFLAGS) $(CPPFLAGS) -MMD -MP -c -o $@ $<
+	@$(CROSS)gcc $(CFLAGS) $(CPPFLAGS) -MMD -MP -c -o $@ $<
 
 -include $(OBJECTS:.o=.d)
+
+# arm64's loaders take a raw Image; the service VM's kernel lies behind it.
+$(OUT)/tenon.img: $(ELF) build/kernel/arm64/release scripts/arm64/bundle
+	@scripts/arm64/bundle $(ELF) build/kernel/arm64/vmlinuz $@
+	@echo "  BUNDLE  $@"
 
 # ---- newlib ---------------------------------------------------------------
 # Its portable C string functions only: the assembly ones use vector registers,
@@ -87,12 +98,12 @@ build/newlib/unpacked:
 
 $(OUT)/libc/%.o: build/newlib/unpacked
 	@mkdir -p $(@D)
-	@gcc $(filter-out -W%,$(CFLAGS)) -fno-builtin -fno-tree-loop-distribute-patterns \
+	@$(CROSS)gcc $(filter-out -W%,$(CFLAGS)) -fno-builtin -fno-tree-loop-distribute-patterns \
 		-isystem build/newlib/include -I$(NEWLIB)/string -c -o $@ $(NEWLIB)/string/$*.c
 
 $(OUT)/libc.a: $(LIBC:%=$(OUT)/libc/%.o)
 	@rm -f $@
-	@ar rcs $@ $^
+	@$(CROSS)ar rcs $@ $^
 
 # ---- the driver and the service VM ----------------------------------------
 # One build directory per kernel, so that both can be there.

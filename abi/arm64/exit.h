@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * arm64/exit.h - the exit page: one page per vCPU, service VM memory that no
+ * VMM maps, given at KVM_CREATE_VCPU. The hypervisor writes why KVM_RUN came
+ * back; the driver writes what the next KVM_RUN is to take over. Each half is
+ * written by one side alone; the hypervisor reads each field of the driver's
+ * half once per KVM_RUN.
+ */
+#ifndef ABI_ARM64_EXIT_H
+#define ABI_ARM64_EXIT_H
+
+#include "kvm.h"
+
+/* exit_state.reason, and index of struct exit_stats. */
+enum exit_reason {
+	EXIT_NONE = 0,
+	EXIT_INTR = 1,		/* a physical interrupt: enable interrupts, look, run again */
+	EXIT_WFI = 3,		/* nothing pending; PC is past the WFI. data: CNTV_CVAL in counter ticks of the machine if the guest's timer is armed, else 0 */
+	EXIT_FAULT = 4,		/* stage-2 fault at gpa: memory to map, or MMIO: esr, data */
+	EXIT_SMCCC = 5,		/* a PSCI function that concerns more than this vCPU: x[]; PC is past it */
+	EXIT_TIMER = 6,		/* the virtual timer's line changed: timer_level (a vCPU without a GIC) */
+	EXIT_SERROR = 7,	/* a physical SError ended the guest: esr */
+	EXIT_FAIL_ENTRY = 8,	/* KVM_ARM_VCPU_INIT was not done, or PSTATE is not a 64-bit guest's */
+	/* Answered in the hypervisor; they only count. */
+	EXIT_SYSREG = 12,
+	EXIT_FP = 13,
+	EXIT_SMC = 14,
+	EXIT_HYPERCALL = 16,
+	EXIT_OWN_TIMER = 17,
+	EXIT_OTHER = 19,
+	EXIT_ENTRIES = 20,	/* not an exit: KVM_RUN entries */
+};
+
+/* The hypervisor's half. */
+struct exit_state {
+	u32 reason;		/* enum exit_reason */
+	u32 timer_level;	/* always: the virtual timer's line */
+	u64 gpa;		/* EXIT_FAULT, to the byte */
+	u64 esr;		/* EXIT_FAULT, EXIT_SERROR: ESR_EL2 */
+	u64 far;		/* EXIT_FAULT: guest virtual address */
+	u64 data;		/* EXIT_FAULT with a valid syndrome: the register to store */
+	u64 pc;			/* always */
+	u32 big_endian;		/* EXIT_FAULT: data accesses of this guest are */
+	u32 pad;
+	u64 x[4];		/* EXIT_SMCCC */
+};
+
+/* The driver's half: set anew before each KVM_RUN. */
+struct exit_resume {
+	u32 flags;		/* RESUME_* */
+	u32 reg;		/* with RESUME_REG: 0 to 30 (31: none) */
+	u64 value;
+	u64 far;		/* with RESUME_ABORT */
+};
+
+#define RESUME_REG 0x1u		/* set a register */
+#define RESUME_SKIP 0x2u	/* step over the faulting instruction */
+#define RESUME_ABORT 0x4u	/* the guest takes an external data abort at far */
+#define RESUME_FETCH_ABORT 0x8u	/* likewise for an instruction */
+
+#define EXIT_RESUME_OFFSET 2048
+
+struct exit_page {
+	struct exit_state out;
+	u8 pad[EXIT_RESUME_OFFSET - sizeof(struct exit_state)];
+	struct exit_resume in;
+};
+
+#endif
