@@ -383,10 +383,18 @@ static int emulate_done(struct vcpu *v)
 	return 0;
 }
 
-/* The exit is filled already. A REP instruction's finished iterations are for good. */
+/*
+ * The exit is filled already. A REP instruction's finished iterations are for
+ * good. The bytes are kept: the instruction that runs again is this one.
+ */
 static int emulate_wait(struct vcpu *v)
 {
-	if (v->arch.emulation->d.d.rep)
+	struct decode_state *d = &v->arch.emulation->d;
+
+	static_assert(sizeof(d->insn) >= DECODE_INSN_MAX && sizeof(d->d.byte) >= sizeof(d->insn));
+	memcpy(d->insn, d->d.byte, sizeof(d->insn));
+	d->insn_len = min_t(u8, d->d.have, DECODE_INSN_MAX);
+	if (d->d.rep)
 		commit_regs(v);
 	return 0;
 }
