@@ -18,7 +18,6 @@ enum exit_reason {
 	EXIT_WFI = 3,		/* nothing pending; PC is past the WFI. data: CNTV_CVAL in counter ticks of the machine if the guest's timer is armed, else 0 */
 	EXIT_FAULT = 4,		/* stage-2 fault at gpa: memory to map, or MMIO: esr, data */
 	EXIT_SMCCC = 5,		/* a PSCI function that concerns more than this vCPU: x[]; PC is past it */
-	EXIT_TIMER = 6,		/* the virtual timer's line changed: timer_level (a vCPU without a GIC) */
 	EXIT_SERROR = 7,	/* a physical SError ended the guest: esr */
 	EXIT_FAIL_ENTRY = 8,	/* KVM_ARM_VCPU_INIT was not done, or PSTATE is not a 64-bit guest's */
 	/* Answered in the hypervisor; they only count. */
@@ -50,8 +49,13 @@ struct exit_resume {
 	u32 flags;		/* RESUME_* */
 	u32 reg;		/* with RESUME_REG: 0 to 30 (31: none) */
 	u64 value;
-	u64 far;		/* with RESUME_ABORT */
+	u64 far;		/* with RESUME_ABORT, RESUME_FETCH_ABORT */
+	u32 timer_level;	/* always: the timer's line as the VMM knows it; while it stays so it does not end the guest */
+	u32 lines;		/* always: LINE_*, the interrupt inputs of a vCPU without a GIC */
 };
+
+#define LINE_IRQ 0x1u
+#define LINE_FIQ 0x2u
 
 #define RESUME_REG 0x1u		/* set a register */
 #define RESUME_SKIP 0x2u	/* step over the faulting instruction */

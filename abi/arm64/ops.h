@@ -13,8 +13,12 @@
 
 #define ABI_MAX_REGS 512u
 
-#define OP_IRQ_LINE 0x5410u	/* vCPU. arg = line (0 IRQ, 1 FIQ) | level << 1: the interrupt inputs of a vCPU without a GIC */
-
-#define ABI_OPS_ARCH(X)
+#define ABI_OPS_ARCH(X) \
+	X(VCPU, 0x4020aeae, KVM_ARM_VCPU_INIT,	sizeof(struct abi_vcpu_init), 0) \
+	X(VCPU, 0x4010aeab, KVM_GET_ONE_REG,	8, sizeof(struct abi_one_reg)) \
+	X(VCPU, 0x4010aeac, KVM_SET_ONE_REG,	sizeof(struct abi_one_reg), 0) \
+	X(VCPU, 0xc008aeb0, KVM_GET_REG_LIST,	0, sizeof(struct abi_reg_list) + 8 * ABI_MAX_REGS) \
+	X(VCPU, 0x8040ae9f, KVM_GET_VCPU_EVENTS, 0, sizeof(struct abi_vcpu_events)) \
+	X(VCPU, 0x4040aea0, KVM_SET_VCPU_EVENTS, sizeof(struct abi_vcpu_events), 0)
 
 #endif

@@ -324,6 +324,7 @@ INIT void boot_main(u64 dtb_pa, u64 image, u64 el)
 	cpus[0]->context = write_tree(m);
 	assign_owners(m);
 	stage2_init();
+	sysreg_init();
 	dispatch_init();
 	vm_init();
 	cpus_alloc(m);

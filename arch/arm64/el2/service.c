@@ -12,27 +12,7 @@
 #include "errno.h"
 #include "abi/hypercall.h"
 
-#define VECTOR_SAME_SP0 0x000ull
-#define VECTOR_SAME_SPX 0x200ull
-#define VECTOR_LOWER_64 0x400ull
-#define VECTOR_LOWER_32 0x600ull
-#define EC_IABT_SAME 0x21ull
-#define EC_DABT_SAME 0x25ull
-#define FSC_EXTERNAL 0x10ull
-
 typedef void (*service_fn)(struct cpu *cpu, u64 esr);
-
-/* Where in VBAR_EL1's table an exception to EL1 from this PSTATE goes (D1.3.1). */
-static u64 vector_from(u64 pstate)
-{
-	if (pstate & PSTATE_NRW)
-		return VECTOR_LOWER_32;
-	switch (pstate & PSTATE_MODE) {
-	case PSTATE_EL1T: return VECTOR_SAME_SP0;
-	case PSTATE_EL1H: return VECTOR_SAME_SPX;
-	default: return VECTOR_LOWER_64;
-	}
-}
 
 /* The service VM's EL1 takes an exception: its registers are the hardware's. */
 static void service_inject(struct cpu *cpu, u64 esr)
@@ -40,8 +20,8 @@ static void service_inject(struct cpu *cpu, u64 esr)
 	write_sysreg(esr_el1, esr);
 	write_sysreg(elr_el1, cpu->regs.pc);
 	write_sysreg(spsr_el1, cpu->regs.pstate);
-	cpu->regs.pc = read_sysreg(vbar_el1) + vector_from(cpu->regs.pstate);
-	cpu->regs.pstate = PSTATE_EL1H | PSTATE_DAIF;
+	cpu->regs.pc = read_sysreg(vbar_el1) + inject_vector(cpu->regs.pstate);
+	cpu->regs.pstate = inject_pstate(cpu->regs.pstate, read_sysreg(sctlr_el1));
 }
 
 static int from_el0(const struct cpu *cpu)

@@ -10,23 +10,26 @@
 #include "service.h"
 #include "vcpu_arch.h"
 
-#define ICC_SRE_ALL 0xfull	/* system registers for EL2 and below, no GICv2 bypass */
-#define CPTR_SERVICE CPTR_RES1
 #define VECTOR_LENGTH_MAX 0xfull
+#define SMCR_FA64 (1ull << 31)
 
 extern u8 el2_vectors[];
 int cpu_has_ras, cpu_has_pauth;
 static int has_sve, has_sme;
+static u64 service_mdcr;
 
 static void features(void)
 {
 	u64 pfr0 = read_sysreg(id_aa64pfr0_el1), pfr1 = read_sysreg(id_aa64pfr1_el1);
-	u64 isar1 = read_sysreg(id_aa64isar1_el1);
+	u64 isar1 = read_sysreg(id_aa64isar1_el1), dfr0 = read_sysreg(id_aa64dfr0_el1);
 
 	cpu_has_ras = id_field(pfr0, 28) != 0;
 	has_sve = id_field(pfr0, 32) != 0;
 	has_sme = id_field(pfr1, 24) != 0;
-	cpu_has_pauth = (isar1 & 0xff000ff0) != 0 || (read_sysreg(S3_0_C0_C6_2) & 0xff00) != 0;
+	/* All counters are EL1's, where there is a PMU (D17.3.18). */
+	if (id_field(dfr0, 8) && id_field(dfr0, 8) != 0xf)
+		service_mdcr = read_sysreg(pmcr_el0) >> 11 & MDCR_HPMN;
+	cpu_has_pauth = (isar1 & 0xff000ff0) != 0 || (read_named(ID_AA64ISAR2_EL1) & 0xff00) != 0;
 }
 
 const char *el2_missing(void)
@@ -51,20 +54,28 @@ u64 el2_service_hcr(void)
 	return HCR_RW | HCR_VM | HCR_PTW | HCR_TSC | (cpu_has_pauth ? HCR_API | HCR_APK : 0);
 }
 
+u64 el2_service_cptr(void)
+{
+	return CPTR_RES1 & ~((has_sve ? CPTR_TZ : 0) | (has_sme ? CPTR_TSM : 0));
+}
+
+u64 el2_service_mdcr(void)
+{
+	return service_mdcr;
+}
+
 static void vectors_enable(void)
 {
-	write_sysreg(cptr_el2, CPTR_SERVICE & ~((has_sve ? CPTR_TZ : 0) | (has_sme ? CPTR_TSM : 0)));
+	write_sysreg(cptr_el2, el2_service_cptr());
 	isb();
 	if (has_sve)
-		write_sysreg(S3_4_C1_C2_0, VECTOR_LENGTH_MAX);
+		write_named(ZCR_EL2, VECTOR_LENGTH_MAX);
 	if (has_sme)
-		write_sysreg(S3_4_C1_C2_6, VECTOR_LENGTH_MAX | (id_field(read_sysreg(S3_0_C0_C4_5) >> 60, 0) & 8 ? 1ull << 31 : 0));
+		write_named(SMCR_EL2, VECTOR_LENGTH_MAX | (read_named(ID_AA64SMFR0_EL1) >> 63 ? SMCR_FA64 : 0));
 }
 
 void el2_enable(struct cpu *cpu)
 {
-	u64 pmu = read_sysreg(id_aa64dfr0_el1) >> 8 & 0xf;
-
 	write_sysreg(tpidr_el2, (u64)cpu);
 	write_sysreg(vbar_el2, (u64)el2_vectors);
 	write_sysreg(hcr_el2, el2_service_hcr());
@@ -72,16 +83,16 @@ void el2_enable(struct cpu *cpu)
 	write_sysreg(vttbr_el2, service_vttbr);
 	write_sysreg(vtcr_el2, stage2_vtcr);
 	write_sysreg(vpidr_el2, read_sysreg(midr_el1));
-	write_sysreg(vmpidr_el2, read_sysreg(mpidr_el1));
+	cpu->mpidr_full = read_sysreg(mpidr_el1);
+	write_sysreg(vmpidr_el2, cpu->mpidr_full);
 	write_sysreg(cnthctl_el2, CNTHCTL_PCTEN | CNTHCTL_PCEN);
 	write_sysreg(cntvoff_el2, 0);
 	write_sysreg(cntv_ctl_el0, 0);
 	write_sysreg(cnthp_ctl_el2, 0);
-	/* All counters are EL1's, where there is a PMU (D17.3.18). */
-	write_sysreg(mdcr_el2, pmu && pmu != 0xf ? read_sysreg(pmcr_el0) >> 11 & MDCR_HPMN : 0);
-	write_sysreg(S3_4_C12_C9_5, ICC_SRE_ALL);
+	write_sysreg(mdcr_el2, el2_service_mdcr());
+	write_named(ICC_SRE_EL2, SRE_ON | SRE_EL1);
 	isb();
-	write_sysreg(S3_4_C12_C11_0, 0);	/* ICH_HCR_EL2 */
+	write_named(ICH_HCR_EL2, 0);
 	vectors_enable();
 	/* EL1 as after reset: MMU and caches off (RES1 bits of SCTLR_EL1). */
 	write_sysreg(sctlr_el1, 0x30d00800);

@@ -1,19 +1,49 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* run.c - KVM_RUN. No user VMs yet: creating a vCPU is refused. */
+/*
+ * run.c - KVM_RUN on this CPU: takes over what the driver left in the exit
+ * page, stays in the guest until something is the driver's or the VMM's, and
+ * says what.
+ * Called by: dispatch.c (op_KVM_RUN). Concurrency: the vCPU is this CPU's alone.
+ */
 #include "vcpu_arch.h"
 #include "vm.h"
 #include "machine.h"
 #include "errno.h"
 
-int machine_vcpu_init(struct vcpu *v)
+/* The driver's half of the exit page, each field read once. */
+static void resume(struct vcpu *v, const struct exit_resume *in)
 {
-	(void)v;
-	return -ENOSYS;
+	u32 flags = READ_ONCE(in->flags), reg = READ_ONCE(in->reg), lines = READ_ONCE(in->lines);
+
+	v->arch.hcr = (v->arch.hcr & HCR_VSE) | (lines & LINE_IRQ ? HCR_VI : 0) | (lines & LINE_FIQ ? HCR_VF : 0);
+	v->arch.timer_told = !!READ_ONCE(in->timer_level);
+	if (likely(!flags))
+		return;
+	if ((flags & RESUME_REG) && reg < 31)
+		v->arch.regs.x[reg] = READ_ONCE(in->value);
+	if (flags & RESUME_SKIP)
+		v->arch.regs.pc += 4;
+	if (flags & (RESUME_ABORT | RESUME_FETCH_ABORT))
+		inject_abort(v, !!(flags & RESUME_FETCH_ABORT), READ_ONCE(in->far));
 }
 
 int machine_vcpu_run(struct cpu *cpu, struct vcpu *v)
 {
-	(void)cpu;
-	(void)v;
-	return -ENOSYS;
+	if (unlikely(!v->arch.ready))
+		return -EINVAL;
+	resume(v, &v->page->in);
+	v->exits[EXIT_ENTRIES]++;
+	guest_load(cpu, v);
+	while (!guest_enter(cpu, v))
+		;
+	guest_unload(cpu, v);
+	v->page->out.pc = v->arch.regs.pc;
+	v->page->out.timer_level = (u32)timer_asserted(v);
+	return 0;
+}
+
+int machine_vcpu_init(struct vcpu *v)
+{
+	sysreg_reset(v);
+	return 0;
 }

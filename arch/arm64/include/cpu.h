@@ -15,13 +15,23 @@
 #define dsb(domain) asm volatile("dsb " #domain : : : "memory")
 #define tlbi(op) asm volatile("tlbi " #op : : : "memory")
 
-/* Names that the assembler knows only with extensions. */
-#define VSESR_EL2 S3_4_C5_C2_3
-#define DISR_EL1 S3_0_C12_C1_1
-#define VDISR_EL2 S3_4_C12_C1_1
-#define ZCR_EL2 S3_4_C1_C2_0
-#define SMCR_EL2 S3_4_C1_C2_6
+/* As read_sysreg(), for names below: those that the assembler knows only with extensions. */
+#define read_named(reg) read_sysreg_(reg)
+#define read_sysreg_(reg) read_sysreg(reg)
+#define write_named(reg, value) write_sysreg_(reg, value)
+#define write_sysreg_(reg, value) write_sysreg(reg, value)
+#define ICC_PMR_EL1 S3_0_C4_C6_0
+#define ICC_SRE_EL2 S3_4_C12_C9_5
+#define ICH_HCR_EL2 S3_4_C12_C11_0
+#define ICH_VTR_EL2 S3_4_C12_C11_1
+#define ICH_VMCR_EL2 S3_4_C12_C11_7
+#define ICH_AP1R0_EL2 S3_4_C12_C9_0
+#define ICH_LR0_EL2 S3_4_C12_C12_0
+#define ID_AA64ISAR2_EL1 S3_0_C0_C6_2
 #define ID_AA64SMFR0_EL1 S3_0_C0_C4_5
+#define SMCR_EL2 S3_4_C1_C2_6
+#define VSESR_EL2 S3_4_C5_C2_3
+#define ZCR_EL2 S3_4_C1_C2_0
 
 /* HCR_EL2 */
 #define HCR_VM (1ull << 0)
@@ -46,7 +56,7 @@
 #define HCR_API (1ull << 41)
 
 /* CPTR_EL2 with E2H = 0: RES1, and traps. */
-#define CPTR_RES1 0x32ffull
+#define CPTR_RES1 0x33ffull
 #define CPTR_TZ (1ull << 8)
 #define CPTR_TFP (1ull << 10)
 #define CPTR_TSM (1ull << 12)
@@ -81,6 +91,9 @@
 #define EC_IABT_LOW 0x20
 #define EC_DABT_LOW 0x24
 #define EC_SERROR 0x2f
+#define EC_IABT_SAME 0x21ull
+#define EC_DABT_SAME 0x25ull
+#define FSC_EXTERNAL 0x10ull
 
 /* Data and instruction aborts (D17.2.37, ISS of a data abort). */
 #define ISS_FSC(esr) ((u32)(esr) & 0x3f)
@@ -92,7 +105,20 @@
 #define FSC_ACCESS(fsc) (((fsc) & 0x3c) == 0x08)
 #define FSC_PERMISSION(fsc) (((fsc) & 0x3c) == 0x0c)
 
+/* SCTLR_EL1 */
+#define SCTLR_SPAN (1ull << 23)
+#define SCTLR_E0E (1ull << 24)
+#define SCTLR_EE (1ull << 25)
+
+/* ICC_SRE_EL2: system registers, no bypass; EL1 may reach its own ICC_SRE_EL1 */
+#define SRE_ON 0x7ull
+#define SRE_EL1 0x8ull
+/* ICH_HCR_EL2: a guest without a GIC finds no ICC register */
+#define ICH_TRAP_ALL (7ull << 10)
+
 /* PSTATE */
+#define PSTATE_PAN (1ull << 22)
+#define PSTATE_DIT (1ull << 24)
 #define PSTATE_EL1H 0x5ull
 #define PSTATE_EL1T 0x4ull
 #define PSTATE_DAIF 0x3c0ull

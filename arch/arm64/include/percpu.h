@@ -40,6 +40,7 @@ struct cpu {
 	u64 el1[EL1_COUNT];		/* the service VM's while a user VM runs */
 	struct fp_state *fp;		/* likewise, once the guest has touched FP */
 	u64 pmr;
+	u64 mpidr_full;			/* with its flag bits: VMPIDR_EL2 of the service VM */
 	u64 gicr;			/* this CPU's redistributor, SGI frame; 0: not found */
 	u64 exits[STAT_COUNT];
 

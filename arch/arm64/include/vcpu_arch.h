@@ -17,7 +17,7 @@ struct fp_state {
 };
 
 /* Registers that trap and are only stored (guest/sysreg.c). */
-enum stored_index { ST_ACTLR, ST_MDCCINT, ST_OSLSR, ST_DISR, ST_COUNT };
+enum stored_index { ST_ACTLR, ST_MDCCINT, ST_MDSCR, ST_OSLSR, ST_COUNT };
 
 struct vcpu_arch {
 	struct gprs regs;		/* first: el2/entry.S */
@@ -27,13 +27,11 @@ struct vcpu_arch {
 	u64 vsesr;
 	u64 cntv_ctl, cntv_cval;
 	u64 stored[ST_COUNT];
-	u64 lr;				/* the list register of the timer's interrupt; 0: none */
-	u64 vmcr, ap1r0;
-	u32 features;			/* of KVM_ARM_VCPU_INIT */
-	u32 target;
 	u32 ready;			/* KVM_ARM_VCPU_INIT was done */
 	u32 fp_live;			/* the guest's FP is in the registers */
-	u32 timer_told;			/* the level of the timer's line that the driver knows */
+	u32 timer_told;			/* the level of the timer's line that the VMM knows */
+	u32 timer_held;			/* PPI 27 is active in the redistributor, so that it does not fire */
+	u64 far;			/* of the last fault that left KVM_RUN */
 	struct fp_state fp;
 	u64 abi_spsr[4];		/* AArch32's banked SPSRs: kept for KVM_SET_ONE_REG */
 };
@@ -51,32 +49,44 @@ enum { EXIT_KIND_SYNC, EXIT_KIND_IRQ, EXIT_KIND_FIQ, EXIT_KIND_SERROR };
 extern int cpu_has_ras, cpu_has_pauth;
 const char *el2_missing(void);			/* what this CPU lacks, in words; NULL: nothing */
 void el2_enable(struct cpu *cpu);		/* each CPU: all but what a world switch sets */
-u64 el2_service_hcr(void);
+u64 el2_service_hcr(void);			/* what the service VM runs with */
+u64 el2_service_cptr(void);
+u64 el2_service_mdcr(void);
 
 /* el2/switch.c */
-void el1_save(u64 *to);
-void el1_load(const u64 *from);
-void guest_load(struct cpu *cpu, struct vcpu *v);
+void guest_load(struct cpu *cpu, struct vcpu *v);	/* the service VM's state out, the guest's in */
 void guest_unload(struct cpu *cpu, struct vcpu *v);
-void fp_save(struct fp_state *to);		/* el2/fp.S */
-void fp_load(const struct fp_state *from);
+void guest_el1_get(struct vcpu *v);		/* a loaded guest's EL1 registers into v, to be changed */
+void guest_el1_put(struct vcpu *v);
+void guest_fp(struct cpu *cpu, struct vcpu *v);	/* the guest's first touch of FP in this stay */
 
 /* el2/service.c */
 void service_loop(struct cpu *cpu) NORETURN;
 
-/* guest/ */
-void sysreg_reset(struct vcpu *v);
-/* A trapped MSR or MRS: 0 done, 1 the register does not exist for this guest. */
-int sysreg_trap(struct vcpu *v, u64 esr);
-/* Queues an exception for EL1 (Arm ARM D1.3): the next entry begins in its vector. */
-void inject_exception(struct vcpu *v, u64 esr, u64 far, int has_far);
-void inject_undefined(struct vcpu *v);
-void inject_abort(struct vcpu *v, int instruction, u64 far);
+/* el2/guest.c: one stay in the guest. 0: enter again, 1: the exit page says why not */
+int guest_enter(struct cpu *cpu, struct vcpu *v);
 
-/* vgic/timer.c */
+/* guest/inject.c: exceptions that EL1 takes (Arm ARM D1.3) */
+u64 inject_vector(u64 pstate);			/* offset from VBAR_EL1 */
+u64 inject_pstate(u64 pstate, u64 sctlr);	/* in the handler */
+void inject_exception(struct vcpu *v, u64 esr);	/* into v's stored registers */
+void inject_abort(struct vcpu *v, int fetch, u64 far);
+
+/* guest/sysreg.c */
+void sysreg_init(void);				/* boot: the ID registers that guests see */
+void sysreg_reset(struct vcpu *v);
+int sysreg_trap(struct vcpu *v, u64 esr);	/* a trapped MSR or MRS: 0, or 1 = not there */
+int sysreg_get(struct vcpu *v, u64 id, u64 *value);	/* KVM's id: 0 or -ENOENT */
+int sysreg_set(struct vcpu *v, u64 id, u64 value);	/* and -EINVAL */
+u32 sysreg_list(u64 *ids);			/* how many; ids may be NULL */
+
+/* guest/psci.c: an SMCCC call of a guest. 0: answered, 1: the exit page has it for the driver */
+int guest_smccc(struct vcpu *v);
+
+/* vgic/timer.c: the guest's virtual timer */
 void timer_load(struct cpu *cpu, struct vcpu *v);
 void timer_unload(struct cpu *cpu, struct vcpu *v);
-int timer_irq(struct cpu *cpu, struct vcpu *v);	/* 1: the interrupt was the guest's own timer's */
+int timer_asserted(const struct vcpu *v);	/* of a guest that is not loaded */
 
 /* psci.c */
 void psci_call(struct cpu *cpu);

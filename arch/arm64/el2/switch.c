@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * switch.c - from the service VM to a user VM and back, on this CPU.
+ *
+ * guest_load() and guest_unload() are mirror images; EL1's registers come from
+ * one list (el1.h). FP is switched when the guest first touches it (CPTR_EL2.TFP):
+ * nothing leaks, since the trap comes before the access.
+ * The ERET that follows synchronises all of it (Arm ARM D1.4), so barriers stand
+ * only where a later instruction here depends on an earlier one.
+ */
+#include "vcpu_arch.h"
+#include "service.h"
+#include "vm.h"
+
+#define HCR_GUEST (HCR_RW | HCR_VM | HCR_PTW | HCR_SWIO | HCR_FMO | HCR_IMO | HCR_AMO | HCR_FB | HCR_BSU_IS | \
+		   HCR_TWI | HCR_TSC | HCR_TIDCP | HCR_TACR | HCR_TID1 | HCR_TID3)
+#define HCR_PENDING (HCR_VI | HCR_VF | HCR_VSE)
+#define CPTR_GUEST (CPTR_RES1 | CPTR_TFP)
+#define MDCR_GUEST (MDCR_TPM | MDCR_TPMCR | MDCR_TDA | MDCR_TDOSA | MDCR_TDRA)
+#define PMR_ALL 0xff
+
+void fp_save(struct fp_state *to);	/* entry.S */
+void fp_load(const struct fp_state *from);
+
+static void el1_save(u64 *to)
+{
+#define X(reg) to[EL1_##reg] = read_sysreg(reg);
+	EL1_REGS(X)
+#undef X
+}
+
+static void el1_load(const u64 *from)
+{
+#define X(reg) write_sysreg(reg, from[EL1_##reg]);
+	EL1_REGS(X)
+#undef X
+}
+
+void guest_el1_get(struct vcpu *v)
+{
+	el1_save(v->arch.el1);
+}
+
+void guest_el1_put(struct vcpu *v)
+{
+	el1_load(v->arch.el1);
+}
+
+void guest_fp(struct cpu *cpu, struct vcpu *v)
+{
+	write_sysreg(cptr_el2, CPTR_GUEST & ~CPTR_TFP);
+	isb();
+	fp_save(cpu->fp);
+	fp_load(&v->arch.fp);
+	v->arch.fp_live = 1;
+}
+
+/* CPTR_EL2 lets FP pass here since guest_fp(). */
+static void fp_back(struct cpu *cpu, struct vcpu *v)
+{
+	fp_save(&v->arch.fp);
+	fp_load(cpu->fp);
+	v->arch.fp_live = 0;
+}
+
+/*
+ * ICC_PMR_EL1 is one register for both: with the service VM's mask a guest might
+ * never be interrupted. Its own is what the list registers' side keeps.
+ */
+void guest_load(struct cpu *cpu, struct vcpu *v)
+{
+	el1_save(cpu->el1);
+	cpu->pmr = read_named(ICC_PMR_EL1);
+	el1_load(v->arch.el1);
+	write_sysreg(hcr_el2, HCR_GUEST | v->arch.hcr);
+	write_sysreg(vttbr_el2, v->vm->arch.vttbr);
+	write_sysreg(vmpidr_el2, v->arch.vmpidr);
+	write_sysreg(cptr_el2, CPTR_GUEST);
+	write_sysreg(mdcr_el2, el2_service_mdcr() | MDCR_GUEST);
+	write_named(ICC_SRE_EL2, SRE_ON);
+	write_named(ICH_HCR_EL2, ICH_TRAP_ALL);
+	if (cpu_has_ras)
+		write_named(VSESR_EL2, v->arch.vsesr);
+	timer_load(cpu, v);
+	write_named(ICC_PMR_EL1, PMR_ALL);
+}
+
+void guest_unload(struct cpu *cpu, struct vcpu *v)
+{
+	if (v->arch.fp_live)
+		fp_back(cpu, v);
+	el1_save(v->arch.el1);
+	write_named(ICC_PMR_EL1, cpu->pmr);
+	el1_load(cpu->el1);
+	/* The processor clears VSE when the guest takes the SError. */
+	v->arch.hcr = read_sysreg(hcr_el2) & HCR_PENDING;
+	write_sysreg(hcr_el2, el2_service_hcr());
+	write_sysreg(vttbr_el2, service_vttbr);
+	write_sysreg(vmpidr_el2, cpu->mpidr_full);
+	write_sysreg(cptr_el2, el2_service_cptr());
+	write_sysreg(mdcr_el2, el2_service_mdcr());
+	write_named(ICC_SRE_EL2, SRE_ON | SRE_EL1);
+	write_named(ICH_HCR_EL2, 0);
+	timer_unload(cpu, v);
+}
