@@ -37,7 +37,7 @@
 #define ABI_HVC 0x544e
 
 /*
- * x86: VMMCALL with RAX = number, RDI = first argument; RAX = result (0 or
+ * x86: VMMCALL on AMD's processors, VMCALL on Intel's, with RAX = number, RDI = first argument; RAX = result (0 or
  * more, or -errno). All other registers are kept.
  */
 #define HC_VERSION 0u		/* returns ABI_VERSION; also the null call that the bench times */

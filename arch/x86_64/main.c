@@ -43,7 +43,7 @@ static const struct pt_format host_format = {
 };
 
 u64 image_pa;
-const struct backend *backend = &svm_backend;
+const struct backend *backend;
 static struct pool pool;
 static struct pt host_pt;
 static u64 region_pa, region_bytes;	/* pool and page records */
@@ -66,6 +66,15 @@ static void die(const char *what)
 static u64 image_bytes(void)
 {
 	return (u64)(image_end - image_start);
+}
+
+static INIT void choose_backend(void)
+{
+	backend = svm_backend.present() ? &svm_backend : vmx_backend.present() ? &vmx_backend : NULL;
+	if (!backend)
+		die("this CPU has neither SVM (AMD-V) nor VMX (Intel VT-x), or the firmware hides it");
+	if (backend->missing())
+		die(backend->missing());
 }
 
 /* ---- memory ---- */
@@ -301,8 +310,7 @@ INIT void boot_main(u32 magic, u32 mbi)
 		die(NULL);
 	if (info.fb.type == FB_TEXT)
 		console_text(info.fb.pa);
-	if (backend->missing())
-		die(backend->missing());
+	choose_backend();
 	found = acpi_cpus(&info, apic_ids, MAX_CPUS);
 	if (found < 0)
 		die(NULL);
@@ -318,7 +326,8 @@ INIT void boot_main(u32 magic, u32 mbi)
 	write_cr3(host_pt.root);
 	write_cr4(read_cr4() | CR4_OSFXSR | (cpuid(1, 0).ecx & (1u << 26) ? CR4_OSXSAVE : 0));
 	fpu_init();
-	cpu_has_ibpb = cpuid(0x80000000, 0).eax >= 0x80000008 && (cpuid(0x80000008, 0).ebx >> 12 & 1);
+	cpu_has_ibpb = (cpuid(0x80000000, 0).eax >= 0x80000008 && (cpuid(0x80000008, 0).ebx >> 12 & 1)) ||
+		(cpuid(0, 0).eax >= 7 && (cpuid(7, 0).edx >> 26 & 1));
 	cpu_has_tsc_aux = cpuid(0x80000001, 0).edx >> 27 & 1;
 	dispatch_init();
 	vm_init();

@@ -19,33 +19,18 @@
 #include "pt.h"
 #include "log.h"
 
-/* NPT entries have the form of long-mode ones; every access counts as a user's (APM vol. 2, 15.25.5). */
-#define NPT_PRESENT 0x1ull
-#define NPT_WRITE 0x2ull
-#define NPT_USER 0x4ull
-#define NPT_ACCESSED_DIRTY 0x60ull
-#define NPT_LEAF (NPT_PRESENT | NPT_USER | NPT_ACCESSED_DIRTY)
-
-static const struct pt_format npt_format = {
-	.present = NPT_PRESENT,
-	.large = 0x80,
-	.table = NPT_PRESENT | NPT_WRITE | NPT_USER,
-	.address = 0x000ffffffffff000ull,
-};
-
-const struct pt_format *machine_guest_format = &npt_format;
+const struct pt_format *machine_guest_format;
 u64 service_generation = 1;
 u64 service_identity_cr3, service_mailbox_pa;
 
 static struct pt service_pt;
 static struct lock service_lock;
 static u64 physical_top;	/* end of physical addresses */
-static int leaf_max;
 static u64 mtrr_default;	/* MTRRdefType of the boot CPU */
 
 u64 machine_guest_attr(int writable)
 {
-	return NPT_LEAF | (writable ? NPT_WRITE : 0);
+	return backend->leaf | backend->leaf_guest | (writable ? backend->leaf_write : 0);
 }
 
 int machine_guest_leaf_max(void)
@@ -63,6 +48,68 @@ u64 service_pt_root(void)
 	return service_pt.root;
 }
 
+/* ---- memory types, for tables that MTRRs do not reach (EPT: SDM vol. 3, 29.3.7.2) ---- */
+
+#define MSR_MTRR_CAP 0xfe
+#define MSR_MTRR_DEF 0x2ff
+#define MTRR_ENABLE 0x800ull
+#define MTRR_FIXED 0x400ull
+#define MTRR_UC 0u
+#define MTRR_WT 4u
+#define MTRR_WB 6u
+#define MTRR_RANGES 16u
+
+static struct { u64 base, end; u32 type; } mtrr[MTRR_RANGES];
+static u32 mtrr_count;
+
+/* As firmware left them; Linux changes none that matters (mtrr_write()). A mask with holes counts as its lowest block. */
+static INIT void mtrr_init(void)
+{
+	u32 count = (u32)min_u64(rdmsr(MSR_MTRR_CAP) & 0xff, MTRR_RANGES), i;
+
+	for (i = 0; i < count; i++) {
+		u64 base = rdmsr(0x200 + 2 * i), mask = rdmsr(0x201 + 2 * i), bits = mask & ~0xfffull & (physical_top - 1);
+
+		if (!(mask & 0x800) || !bits)
+			continue;
+		mtrr[mtrr_count].base = base & bits;
+		mtrr[mtrr_count].end = (base & bits) + (bits & -bits);
+		mtrr[mtrr_count++].type = base & 0xff;
+	}
+}
+
+/* Of the first MiB: 64 KiB, 16 KiB, 4 KiB to a byte (SDM vol. 3, table 12-9). */
+static u32 mtrr_fixed(u64 pa)
+{
+	u32 i = pa < 0x80000 ? (u32)(pa >> 16) : pa < 0xc0000 ? (u32)(pa >> 14) & 15 : (u32)(pa >> 12) & 63;
+	u32 msr = pa < 0x80000 ? 0x250 : pa < 0xc0000 ? 0x258 : 0x268;
+
+	return rdmsr(msr + i / 8) >> (i % 8 * 8) & 0xff;
+}
+
+/* Overlap: UC wins, WT wins over WB (SDM vol. 3, 12.11.4.1). *end: lowered to where the answer ends. */
+static u32 mtrr_type(u64 pa, u64 *end)
+{
+	u32 type = ~0u, i;
+
+	if (!(mtrr_default & MTRR_ENABLE))
+		return MTRR_UC;
+	if (pa < 0x100000 && (mtrr_default & MTRR_FIXED)) {
+		*end = min_u64(*end, pa + PAGE_SIZE);
+		return mtrr_fixed(pa);
+	}
+	for (i = 0; i < mtrr_count; i++) {
+		if (pa < mtrr[i].base)
+			*end = min_u64(*end, mtrr[i].base);
+		if (pa < mtrr[i].base || pa >= mtrr[i].end)
+			continue;
+		*end = min_u64(*end, mtrr[i].end);
+		if (type == ~0u || mtrr[i].type == MTRR_UC || (mtrr[i].type == MTRR_WT && type == MTRR_WB))
+			type = mtrr[i].type;
+	}
+	return type == ~0u ? mtrr_default & 0xff : type;
+}
+
 /* ---- memory ---- */
 
 static int hidden(u64 pa)
@@ -72,9 +119,21 @@ static int hidden(u64 pa)
 	return owner != OWNER_NONE && owner != OWNER_SERVICE;
 }
 
+/* In pieces of one memory type, where the tables must say it. */
 static int map(u64 pa, u64 pages)
 {
-	return pt_map(&service_pt, pa, pa, pages, NPT_LEAF | NPT_WRITE, NULL, NULL) == pages ? 0 : -ENOMEM;
+	u64 end = pa + pages * PAGE_SIZE, next, count;
+	u32 type;
+
+	for (; pa < end; pa = next) {
+		next = end;
+		type = backend->leaf_type_unit ? mtrr_type(pa, &next) : 0;
+		count = (next - pa) / PAGE_SIZE;
+		if (pt_map(&service_pt, pa, pa, count, backend->leaf | backend->leaf_write |
+			   type * backend->leaf_type_unit, NULL, NULL) != count)
+			return -ENOMEM;
+	}
+	return 0;
 }
 
 INIT void service_memory_init(const struct boot_info *info, struct pool *pool)
@@ -82,10 +141,11 @@ INIT void service_memory_init(const struct boot_info *info, struct pool *pool)
 	u64 top = align_up(memmap_ram_top(info), 1ull << 30);
 	u32 bits = cpuid(0x80000008, 0).eax & 0xff;
 
-	mtrr_default = rdmsr(0x2ff);
+	mtrr_default = rdmsr(MSR_MTRR_DEF);
 	physical_top = 1ull << (bits < 48 ? bits : 48);
-	leaf_max = cpuid(0x80000001, 0).edx & (1u << 26) ? 2 : 1;
-	service_pt = (struct pt) { &npt_format, pool, pool_alloc(pool), leaf_max };
+	machine_guest_format = backend->format;
+	mtrr_init();
+	service_pt = (struct pt) { backend->format, pool, pool_alloc(pool), backend->leaf_max() };
 	if (top < 1ull << 32)
 		top = 1ull << 32;
 	if (map(0, top / PAGE_SIZE))
@@ -133,7 +193,7 @@ int service_hide(u64 pa, u64 pages)
 	return err;
 }
 
-/* From not present to present: no flush (APM vol. 2, 5.5.3). A table for it is there since service_hide(). */
+/* From not present to present: no flush (APM vol. 2, 5.5.3; SDM vol. 3, 29.4.3.1). A table for it is there since service_hide(). */
 void service_show(u64 pa, u64 pages)
 {
 	lock_acquire(&service_lock);
@@ -173,25 +233,33 @@ int service_fault(u64 gpa)
 
 /* ---- MSRs ---- */
 
-#define MTRR_ENABLE 0x800ull
 #define READ 1
 #define WRITE 2
 
+#define AMD VENDOR_AMD
+#define INTEL VENDOR_INTEL
+
 const struct service_msr service_msrs[] = {
-	{ 0x1b, 0x1b, WRITE, SMSR_APIC_BASE },
-	{ 0x200, 0x20f, WRITE, SMSR_MTRR },
-	{ 0x2ff, 0x2ff, WRITE, SMSR_MTRR },
-	{ 0xc0000080, 0xc0000080, READ | WRITE, SMSR_EFER },
-	{ 0xc0000103, 0xc0000103, WRITE, SMSR_TSC_AUX },
-	{ 0xc0010010, 0xc0010010, WRITE, SMSR_FIXED },		/* SYSCFG */
-	{ 0xc0010016, 0xc001001a, WRITE, SMSR_FIXED },		/* IORRs, TOP_MEM */
-	{ 0xc001001d, 0xc001001d, WRITE, SMSR_FIXED },		/* TOP_MEM2 */
-	{ 0xc0010020, 0xc0010020, WRITE, SMSR_IGNORED },	/* patch loader */
-	{ 0xc0010058, 0xc0010058, WRITE, SMSR_FIXED },		/* MMIO configuration base */
-	{ 0xc0010111, 0xc0010113, WRITE, SMSR_FIXED },		/* SMM_BASE, SMM_ADDR, SMM_MASK */
-	{ 0xc0010114, 0xc0010114, READ | WRITE, SMSR_HIDDEN },	/* VM_CR */
-	{ 0xc0010117, 0xc0010117, READ | WRITE, SMSR_HIDDEN },	/* VM_HSAVE_PA */
-	{ 0xc0010130, 0xc0010131, READ | WRITE, SMSR_HIDDEN },	/* GHCB, SEV status */
+	{ 0x1b, 0x1b, WRITE, SMSR_APIC_BASE, AMD | INTEL },
+	{ 0x3a, 0x3a, READ | WRITE, SMSR_HIDDEN, INTEL },		/* FEATURE_CONTROL */
+	{ 0x79, 0x79, WRITE, SMSR_IGNORED, INTEL },			/* microcode update */
+	{ 0x200, 0x20f, WRITE, SMSR_MTRR, AMD | INTEL },
+	{ 0x2ff, 0x2ff, WRITE, SMSR_MTRR, AMD | INTEL },
+	{ 0x480, 0x493, READ | WRITE, SMSR_DENIED, INTEL },		/* VMX capabilities */
+	{ 0x560, 0x561, READ | WRITE, SMSR_DENIED, INTEL },		/* Processor Trace writes to physical addresses */
+	{ 0x570, 0x571, READ | WRITE, SMSR_DENIED, INTEL },
+	{ 0xc0000080, 0xc0000080, READ | WRITE, SMSR_EFER, AMD },
+	{ 0xc0000081, 0xc0000084, WRITE, SMSR_SYSCALL, INTEL },
+	{ 0xc0000103, 0xc0000103, WRITE, SMSR_TSC_AUX, AMD | INTEL },
+	{ 0xc0010010, 0xc0010010, WRITE, SMSR_FIXED, AMD },		/* SYSCFG */
+	{ 0xc0010016, 0xc001001a, WRITE, SMSR_FIXED, AMD },		/* IORRs, TOP_MEM */
+	{ 0xc001001d, 0xc001001d, WRITE, SMSR_FIXED, AMD },		/* TOP_MEM2 */
+	{ 0xc0010020, 0xc0010020, WRITE, SMSR_IGNORED, AMD },		/* patch loader */
+	{ 0xc0010058, 0xc0010058, WRITE, SMSR_FIXED, AMD },		/* MMIO configuration base */
+	{ 0xc0010111, 0xc0010113, WRITE, SMSR_FIXED, AMD },		/* SMM_BASE, SMM_ADDR, SMM_MASK */
+	{ 0xc0010114, 0xc0010114, READ | WRITE, SMSR_HIDDEN, AMD },	/* VM_CR */
+	{ 0xc0010117, 0xc0010117, READ | WRITE, SMSR_HIDDEN, AMD },	/* VM_HSAVE_PA */
+	{ 0xc0010130, 0xc0010131, READ | WRITE, SMSR_HIDDEN, AMD },	/* GHCB, SEV status */
 };
 const u32 service_msr_count = ARRAY_SIZE(service_msrs);
 
@@ -200,7 +268,7 @@ static const struct service_msr *msr_find(u32 msr)
 	u32 i;
 
 	for (i = 0; i < service_msr_count; i++)
-		if (msr >= service_msrs[i].first && msr <= service_msrs[i].last)
+		if (msr >= service_msrs[i].first && msr <= service_msrs[i].last && service_msrs[i].vendor & backend->vendor)
 			return &service_msrs[i];
 	return NULL;
 }
@@ -217,8 +285,11 @@ int service_msr_read(struct cpu *cpu, u32 msr, u64 *value, u64 efer)
 		*value = efer & ~EFER_SVME;
 		return 0;
 	case SMSR_HIDDEN:
-		*value = msr == 0xc0010114 ? 0x18 : 0;	/* VM_CR: SVMDIS and LOCK */
+		/* VM_CR: SVMDIS and LOCK; FEATURE_CONTROL: locked, VMX off */
+		*value = msr == 0xc0010114 ? 0x18 : msr == 0x3a;
 		return 0;
+	case SMSR_DENIED:
+		return 1;
 	default:
 		*value = rdmsr(msr);
 		return 0;
@@ -249,9 +320,11 @@ static int apic_base_write(u64 value)
  */
 static int mtrr_write(u32 msr, u64 value)
 {
-	u64 base, mask, old = rdmsr(msr);
+	u64 base, mask;
 
-	if (value == old)
+	if (msr < 0x2ff && (msr - 0x200) / 2 >= (rdmsr(MSR_MTRR_CAP) & 0xff))
+		return 1;
+	if (value == rdmsr(msr))
 		return 0;
 	if (msr == 0x2ff) {
 		/* Linux switches MTRRs off while it changes them: that is dropped. On, they are as firmware left them. */
@@ -265,6 +338,16 @@ static int mtrr_write(u32 msr, u64 value)
 	mask = (msr & 1 ? value : rdmsr(msr + 1));
 	if ((mask & 0x800) && service_covers_hypervisor(base, mask & ~0xfffull))
 		return 1;
+	wrmsr(msr, value);
+	return 0;
+}
+
+/* STAR and SFMASK take any value; LSTAR and CSTAR canonical ones. SFMASK's high half is reserved. */
+static int syscall_write(struct cpu *cpu, u32 msr, u64 value)
+{
+	if (msr == MSR_SFMASK ? value >> 32 != 0 : msr != MSR_STAR && (u64)((s64)(value << 16) >> 16) != value)
+		return 1;
+	cpu->syscall_msr[msr - MSR_STAR] = value;
 	wrmsr(msr, value);
 	return 0;
 }
@@ -284,6 +367,8 @@ int service_msr_write(struct cpu *cpu, u32 msr, u64 value, u64 *efer)
 		return mtrr_write(msr, value);
 	case SMSR_IGNORED:
 		return 0;
+	case SMSR_SYSCALL:
+		return syscall_write(cpu, msr, value);
 	case SMSR_TSC_AUX:
 		if (value >> 32 || !cpu_has_tsc_aux)
 			return 1;
@@ -306,6 +391,9 @@ struct mailbox {
 	u64 vector;
 };
 
+#define IDENTITY_TABLE 0x7ull
+#define IDENTITY_LEAF 0xe7ull
+
 /* Identity of the first 4 GiB in 2 MiB pages, in Linux's reserved memory: the wakeup code starts on it. */
 INIT void service_handoff_init(u64 pa)
 {
@@ -315,11 +403,11 @@ INIT void service_handoff_init(u64 pa)
 	memset(phys_to_virt(pa), 0, HANDOFF_ACPI);
 	service_mailbox_pa = pa + HANDOFF_MAILBOX;
 	service_identity_cr3 = virt_to_phys(pml4);
-	pml4[0] = virt_to_phys(pdpt) | npt_format.table;
+	pml4[0] = virt_to_phys(pdpt) | IDENTITY_TABLE;
 	for (i = 0; i < 4; i++)
-		pdpt[i] = virt_to_phys(pd + i * PT_ENTRIES) | npt_format.table;
+		pdpt[i] = virt_to_phys(pd + i * PT_ENTRIES) | IDENTITY_TABLE;
 	for (i = 0; i < 4 * PT_ENTRIES; i++)
-		pd[i] = (u64)i * BLOCK_SIZE | NPT_LEAF | NPT_WRITE | npt_format.large;
+		pd[i] = (u64)i * BLOCK_SIZE | IDENTITY_LEAF;
 }
 
 void service_wait(struct cpu *cpu)

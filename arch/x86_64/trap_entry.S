@@ -1,13 +1,30 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * trap_entry.S - the hypervisor's own exceptions. Two are expected: an NMI and #SX
- * in svm_nmi_window(), both of which end right here. All others are a broken
- * invariant: trap() prints and stops.
+ * trap_entry.S - the hypervisor's own exceptions. Two are expected: an NMI
+ * (on SVM in svm_nmi_window() only, on VMX anywhere) and #SX, both of which end
+ * right here. All others are a broken invariant: trap() prints and stops.
  * See: APM vol. 2, 8.9 (64-bit interrupt stack frame).
  */
+#include "layout.h"
+
 	.text
 	.globl	trap_stubs, trap_nmi, trap_sx
+/*
+ * Noted in cpu->attention (percpu.h; the stack tells the block). One that comes
+ * when VMX is about to enter a guest must keep it out: see vmx/entry.S.
+ */
 trap_nmi:
+	pushq	%rax
+	movq	%rsp, %rax
+	andq	$-CPU_BLOCK_BYTES, %rax
+	orl	$1, (%rax)
+	movq	8(%rsp), %rax
+	cmpq	$vmx_window, %rax
+	jb	1f
+	cmpq	$vmx_window_end, %rax
+	jae	1f
+	movq	$vmx_aborted, 8(%rsp)
+1:	popq	%rax
 	iretq
 trap_sx:
 	addq	$8, %rsp

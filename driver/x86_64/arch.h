@@ -11,12 +11,15 @@
 
 #include "x86_64/exit.h"
 
-/* VMMCALL keeps every register but RAX (abi/hypercall.h). */
+/* Keeps every register but RAX (abi/hypercall.h). One instruction for AMD's processors, one for Intel's. */
 static inline s64 arch_hypercall(u64 number, u64 arg)
 {
 	s64 result;
 
-	asm volatile("vmmcall" : "=a" (result) : "a" (number), "D" (arg) : "memory");
+	if (boot_cpu_data.x86_vendor == X86_VENDOR_AMD || boot_cpu_data.x86_vendor == X86_VENDOR_HYGON)
+		asm volatile("vmmcall" : "=a" (result) : "a" (number), "D" (arg) : "memory");
+	else
+		asm volatile("vmcall" : "=a" (result) : "a" (number), "D" (arg) : "memory");
 	return result;
 }
 

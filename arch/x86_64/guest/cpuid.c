@@ -105,9 +105,12 @@ struct cpuid cpuid_service(u32 leaf, u32 subleaf, u64 cr4)
 	c = cpuid(leaf, subleaf);
 	switch (leaf) {
 	case 1:
+		c.ecx &= ~(BIT(5) | BIT(6));	/* VMX, SMX */
 		c.ecx = (c.ecx & ~LEAF1_ECX_OSXSAVE) | (cr4 & CR4_OSXSAVE ? LEAF1_ECX_OSXSAVE : 0);
 		break;
 	case 7:
+		if (subleaf == 0)
+			c.ebx &= ~BIT(25);	/* Processor Trace */
 		if (subleaf == 0)
 			c.ecx = (c.ecx & ~LEAF7_ECX_OSPKE) | (cr4 & CR4_PKE ? LEAF7_ECX_OSPKE : 0);
 		break;

@@ -15,7 +15,9 @@
 #define XCR0_X87 0x1ull
 #define XCR0_SSE 0x2ull
 #define XCR0_AVX 0x4ull
+#define XCR0_MPX 0x18ull
 #define XCR0_AVX512 0xe0ull
+#define XCR0_AMX 0x60000ull
 #define XCR0_PKRU 0x200ull
 #define XCR0_KNOWN (XCR0_X87 | XCR0_SSE | XCR0_AVX | XCR0_AVX512 | XCR0_PKRU)
 
@@ -46,14 +48,34 @@ INIT void fpu_init(void)
 	xsetbv(XCR0_X87);
 }
 
-/* As XSETBV checks (SDM vol. 1, 13.3). */
-int fpu_xcr0_valid(u64 x)
+/* Some components come together or not at all. */
+static int all_or_none(u64 x, u64 group)
 {
-	if (!(x & XCR0_X87) || (x & ~fpu_mask))
+	return !(x & group) || (x & group) == group;
+}
+
+/* As XSETBV checks (SDM vol. 1, 13.3). */
+static int xcr0_valid(u64 x, u64 allowed)
+{
+	if (!(x & XCR0_X87) || (x & ~allowed))
 		return 0;
 	if ((x & XCR0_AVX) && !(x & XCR0_SSE))
 		return 0;
-	return !(x & XCR0_AVX512) || ((x & XCR0_AVX512) == XCR0_AVX512 && (x & XCR0_AVX));
+	if ((x & XCR0_AVX512) && !(x & XCR0_AVX))
+		return 0;
+	return all_or_none(x, XCR0_AVX512) && all_or_none(x, XCR0_MPX) && all_or_none(x, XCR0_AMX);
+}
+
+int fpu_xcr0_valid(u64 x)
+{
+	return xcr0_valid(x, fpu_mask);
+}
+
+int fpu_xcr0_of_machine(u64 x)
+{
+	struct cpuid c = cpuid(0xd, 0);
+
+	return fpu_mask && xcr0_valid(x, c.eax | (u64)c.edx << 32);
 }
 
 void fpu_reset(struct vcpu *v)

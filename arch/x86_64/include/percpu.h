@@ -30,6 +30,7 @@ enum cpu_state {
 };
 
 struct cpu {
+	u32 attention;			/* first: trap_entry.S. An NMI came in the hypervisor (VMX) */
 	u32 index;
 	u32 apic_id;
 	u32 state;			/* enum cpu_state */
@@ -54,13 +55,17 @@ struct cpu {
 	u8 *scratch;			/* RING_OP_BYTES: the copy that an operation works on */
 
 	/* Backend. */
-	u64 hsave_pa;
+	u64 hsave_pa;			/* SVM: host save area; VMX: VMXON region */
 	u32 asid_next;
 	u32 asid_max;
 	u64 asid_generation;
 	const struct vcpu *last_vcpu;	/* whose predictions the branch predictor holds */
+	u32 launched;			/* VMX: the service VM's VMCS */
+	u64 syscall_msr[4];		/* VMX: its STAR, LSTAR, CSTAR, SFMASK */
+	u64 kernel_gs_base, cr2, dr6;	/* VMX: its own while a user VM runs */
 };
 
+_Static_assert(__builtin_offsetof(struct cpu, attention) == 0, "trap_entry.S");
 _Static_assert(sizeof(struct cpu) < 2048, "leave room for the stack");
 
 static inline struct cpu *cpu_this(void)

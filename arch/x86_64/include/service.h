@@ -21,13 +21,16 @@ enum service_msr_kind {
 	SMSR_FIXED,	/* a write that changes it is #GP */
 	SMSR_IGNORED,	/* a write does nothing (microcode) */
 	SMSR_MTRR,	/* may not retype the hypervisor's memory */
+	SMSR_DENIED,	/* #GP */
+	SMSR_SYSCALL,	/* noted, so that switching to a user VM needs no RDMSR */
 	SMSR_TSC_AUX,	/* noted, so that it can be put back after a user VM */
 };
 
 struct service_msr {
 	u32 first, last;
 	u16 intercept;	/* 1 read, 2 write */
-	u16 kind;
+	u8 kind;
+	u8 vendor;	/* VENDOR_*: where it exists */
 };
 
 extern const struct service_msr service_msrs[];

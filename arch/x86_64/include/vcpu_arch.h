@@ -38,8 +38,11 @@ struct events {
 
 struct vcpu_arch {
 	struct gprs regs;	/* RAX and RSP live in the backend's state block while it runs */
-	struct vmcb *vmcb;
-	u64 vmcb_pa;
+	union {
+		struct vmcb *vmcb;
+		struct vmx_vcpu *vmx;
+	};
+	u64 vmcb_pa;		/* of the VMCB or VMCS */
 	void *fpu;		/* XSAVE area */
 	u64 xcr0;
 	struct events events;
@@ -80,7 +83,14 @@ struct service_entry {
  */
 struct backend {
 	const char *name;
-	const char *(*missing)(void);			/* what this CPU lacks, in words for the user; NULL: nothing */
+	u32 vendor;					/* VENDOR_*: whose MSRs there are */
+	const struct pt_format *format;			/* second-stage tables */
+	u64 leaf, leaf_write;				/* bits of a leaf: always; writable */
+	u64 leaf_type_unit;				/* times an MTRR type: the service VM's leaf; 0: MTRRs count by themselves */
+	u64 leaf_guest;					/* more bits of a user VM's leaf */
+	int (*leaf_max)(void);				/* highest leaf level */
+	int (*present)(void);				/* the CPU knows these instructions */
+	const char *(*missing)(void);			/* what it lacks then, in words for the user; NULL: nothing */
 	void (*maps_init)(struct pool *pool);		/* boot: what all CPUs share */
 	void (*cpu_enable)(struct cpu *cpu);
 	void (*service_init)(struct cpu *cpu, const struct service_entry *e);
@@ -105,11 +115,15 @@ struct backend {
 /* SPECIAL_DR7 is the guest's own. */
 enum { SPECIAL_DR6, SPECIAL_DR7, SPECIAL_SHADOW, SPECIAL_CR2 };
 
-extern const struct backend svm_backend;
+#define VENDOR_AMD 1u
+#define VENDOR_INTEL 2u
+
+extern const struct backend svm_backend, vmx_backend;
 extern const struct backend *backend;
 
 /* ---- guest/ ---- */
 extern int cpu_has_ibpb, cpu_has_tsc_aux;
+int fpu_xcr0_of_machine(u64 xcr0);		/* XSETBV takes it: for the service VM */
 void fpu_init(void);				/* boot: which components there are */
 void fpu_reset(struct vcpu *v);
 void fpu_load(struct cpu *cpu, struct vcpu *v);	/* service VM's out, guest's in */

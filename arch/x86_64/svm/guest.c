@@ -12,6 +12,7 @@
 #include "svm.h"
 #include "phys.h"
 #include "errno.h"
+#include "switch.h"
 
 static void segment_reset(struct vmcb_seg *s, u16 attr)
 {
@@ -78,28 +79,6 @@ int svm_vcpu_init(struct vcpu *v)
 	b->tsc_offset = v->vm->arch.tsc_offset;
 	svm_guest_reset(v);
 	return 0;
-}
-
-/* IBPB when the branch predictor holds another vCPU's training (APM vol. 2, 3.2.9; CPUID 0x80000008:EBX[12]). */
-static void predictor_switch(struct cpu *cpu, const struct vcpu *v)
-{
-	if (likely(cpu->last_vcpu == v))
-		return;
-	cpu->last_vcpu = v;
-	if (cpu_has_ibpb)
-		wrmsr(MSR_PRED_CMD, 1);
-}
-
-static void dr_swap(u64 *save, const u64 *load)
-{
-	asm volatile("mov %%db0, %0" : "=r"(save[0]));
-	asm volatile("mov %%db1, %0" : "=r"(save[1]));
-	asm volatile("mov %%db2, %0" : "=r"(save[2]));
-	asm volatile("mov %%db3, %0" : "=r"(save[3]));
-	asm volatile("mov %0, %%db0" : : "r"(load[0]));
-	asm volatile("mov %0, %%db1" : : "r"(load[1]));
-	asm volatile("mov %0, %%db2" : : "r"(load[2]));
-	asm volatile("mov %0, %%db3" : : "r"(load[3]));
 }
 
 void svm_load(struct cpu *cpu, struct vcpu *v)

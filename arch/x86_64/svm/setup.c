@@ -26,10 +26,13 @@ u32 svm_features;
 u64 svm_iopm_pa, svm_guest_msrpm_pa;
 static u32 svm_asids;
 
+static INIT int svm_present(void)
+{
+	return cpuid(0x80000000, 0).eax >= 0x8000000a && (cpuid(0x80000001, 0).ecx & 0x4);
+}
+
 static INIT const char *svm_missing(void)
 {
-	if (cpuid(0x80000000, 0).eax < 0x8000000a || !(cpuid(0x80000001, 0).ecx & 0x4))
-		return "this CPU has no SVM (AMD-V)";
 	if (rdmsr(MSR_VM_CR) & VM_CR_SVMDIS)
 		return "SVM (AMD-V) is switched off by the firmware: switch on \"SVM Mode\" in its set-up";
 	svm_features = cpuid(0x8000000a, 0).edx;
@@ -39,6 +42,11 @@ static INIT const char *svm_missing(void)
 	if (svm_asids < 4)
 		return "this CPU has too few address space identifiers";
 	return NULL;
+}
+
+static INIT int svm_leaf_max(void)
+{
+	return cpuid(0x80000001, 0).edx & (1u << 26) ? 2 : 1;
 }
 
 /* The two bits of an MSR: 0 = read, 1 = write (15.11). */
@@ -79,7 +87,7 @@ INIT void svm_maps_init(struct pool *pool)
 		msrpm_set(map, guest_direct[i], 3, 0);
 	map = phys_to_virt(service_msrpm_pa);
 	for (i = 0; i < service_msr_count; i++)
-		for (k = service_msrs[i].first; k <= service_msrs[i].last; k++)
+		for (k = service_msrs[i].first; service_msrs[i].vendor & VENDOR_AMD && k <= service_msrs[i].last; k++)
 			msrpm_set(map, k, service_msrs[i].intercept, 1);
 }
 
@@ -140,8 +148,19 @@ void svm_service_init(struct cpu *cpu, const struct service_entry *e)
 
 /* ---- user VMs: the table of operations; the functions are in guest.c ---- */
 
+/* NPT entries have the form of long-mode ones; every access counts as a user's (APM vol. 2, 15.25.5). */
+static const struct pt_format npt_format = {
+	.present = 0x1, .large = 0x80, .table = 0x7, .address = 0x000ffffffffff000ull,
+};
+
 const struct backend svm_backend = {
 	.name = "SVM",
+	.vendor = VENDOR_AMD,
+	.format = &npt_format,
+	.leaf = 0x65,		/* present, user, accessed, dirty */
+	.leaf_write = 0x2,
+	.leaf_max = svm_leaf_max,
+	.present = svm_present,
 	.missing = svm_missing,
 	.maps_init = svm_maps_init,
 	.cpu_enable = svm_cpu_enable,

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * service.c - the service VM on VMX: its run loop and its few exits.
+ *
+ * Invariant: its VMCS is current whenever the hypervisor works for it; a user
+ * vCPU's is so only from vmx_load() to vmx_unload(), or within one function.
+ * Interrupts do not exit: they reach the service VM without us.
+ * Called by: boot (once per CPU, never returns). Calls: ring.c, guest/.
+ * See: SDM vol. 3, 26.1 (instructions that exit), 26.3 (changes in VMX non-root), 28.2 (exit information).
+ */
+#include "vmx.h"
+#include "service.h"
+#include "ring.h"
+#include "log.h"
+
+typedef void (*service_fn)(struct cpu *cpu);
+
+static void service_inject(u32 vector, u32 type, int has_error)
+{
+	vmwrite(VMCS_ENTRY_EVENT, EVENT_VALID | type << 8 | vector | (has_error ? EVENT_ERROR : 0));
+	if (has_error)
+		vmwrite(VMCS_ENTRY_ERROR, 0);
+}
+
+static void inject_gp(void)
+{
+	/* In real mode an exception pushes no error code, and the entry would be refused (27.2.1.3). */
+	service_inject(VECTOR_GP, EVENT_EXCEPTION, !!(vmread(VMCS_GUEST_CR0) & CR0_PE));
+}
+
+static void service_undefined(struct cpu *cpu)
+{
+	(void)cpu;
+	service_inject(VECTOR_UD, EVENT_EXCEPTION, 0);
+}
+
+static void service_cpuid(struct cpu *cpu)
+{
+	struct cpuid c = cpuid_service((u32)cpu->regs.rax, (u32)cpu->regs.rcx, vmread(VMCS_GUEST_CR4));
+
+	cpu->regs.rax = c.eax;
+	cpu->regs.rbx = c.ebx;
+	cpu->regs.rcx = c.ecx;
+	cpu->regs.rdx = c.edx;
+	vmx_skip();
+}
+
+/* EFER does not exit here: there is no bit of ours in it. */
+static void service_rdmsr(struct cpu *cpu)
+{
+	u64 value;
+
+	if (service_msr_read(cpu, (u32)cpu->regs.rcx, &value, 0)) {
+		inject_gp();
+		return;
+	}
+	cpu->regs.rax = (u32)value;
+	cpu->regs.rdx = value >> 32;
+	vmx_skip();
+}
+
+static void service_wrmsr(struct cpu *cpu)
+{
+	u64 value = (u32)cpu->regs.rax | cpu->regs.rdx << 32;
+
+	if (service_msr_write(cpu, (u32)cpu->regs.rcx, value, NULL))
+		inject_gp();
+	else
+		vmx_skip();
+}
+
+/* VMCALL exits from ring 3 too: only ring 0 may call. The VMCS may change under the call: RIP is done first. */
+static void service_vmcall(struct cpu *cpu)
+{
+	if (vmx_cpl()) {
+		service_undefined(cpu);
+		return;
+	}
+	vmx_skip();
+	cpu->regs.rax = (u64)hypercall(cpu, cpu->regs.rax, cpu->regs.rdi);
+}
+
+/*
+ * The bits that VMX wants set differ from what the guest wrote: it is shown its
+ * value, and the instruction runs again, now without an exit (26.3: a masked bit
+ * that equals its shadow). VMX itself is not there: CR4.VMXE is #GP.
+ */
+static void service_cr(struct cpu *cpu)
+{
+	if (CR_NUMBER(vmread(VMCS_QUALIFICATION)) == 0)
+		vmwrite(VMCS_CR0_SHADOW, vmread(VMCS_CR0_SHADOW) ^ CR0_NE);
+	else
+		inject_gp();
+	(void)cpu;
+}
+
+static void service_ept(struct cpu *cpu)
+{
+	u64 q = vmread(VMCS_QUALIFICATION);
+
+	(void)cpu;
+	/* The IRET that faulted has ended NMI blocking already: it will run again (28.2.3). */
+	if ((q & EPTQ_NMI_UNBLOCKED) && !(vmread(VMCS_VECTORING) & EVENT_VALID))
+		vmwrite(VMCS_GUEST_INTERRUPTIBILITY, vmread(VMCS_GUEST_INTERRUPTIBILITY) | BLOCKED_NMI);
+	if (service_fault(vmread(VMCS_GUEST_PHYSICAL)))
+		inject_gp();
+}
+
+static void nmi_window(int on)
+{
+	u64 proc = vmread(VMCS_PROC);
+
+	vmwrite(VMCS_PROC, on ? proc | PROC_NMI_WINDOW : proc & ~(u64)PROC_NMI_WINDOW);
+}
+
+/* What came for the service VM while it did not run. One kick of ours is consumed; any other NMI goes on to Linux. */
+static void service_attention(struct cpu *cpu)
+{
+	u32 what = __atomic_exchange_n(&cpu->attention, 0, __ATOMIC_ACQ_REL);
+
+	if (what & ATTENTION_MC) {
+		service_inject(VECTOR_MC, EVENT_EXCEPTION, 0);
+		return;
+	}
+	if (vmx_kick_taken(cpu))
+		return;
+	if ((vmread(VMCS_ENTRY_EVENT) & EVENT_VALID) ||
+	    (vmread(VMCS_GUEST_INTERRUPTIBILITY) & (BLOCKED_NMI | BLOCKED_SHADOW)))
+		nmi_window(1);
+	else
+		service_inject(VECTOR_NMI, EVENT_NMI, 0);
+}
+
+static void service_nmi(struct cpu *cpu)
+{
+	cpu->attention |= ATTENTION_NMI;	/* NMIs are blocked until the next entry */
+	service_attention(cpu);
+}
+
+static void service_nmi_window(struct cpu *cpu)
+{
+	(void)cpu;
+	nmi_window(0);
+	service_inject(VECTOR_NMI, EVENT_NMI, 0);
+}
+
+/* INIT is blocked in VMX root and exits here; nothing of Linux's start-up needs it (service_wait()). */
+static void service_init_signal(struct cpu *cpu)
+{
+	log_print("tenon: CPU %u: an INIT was dropped\n", cpu->index);
+}
+
+/* As on the bare machine: Linux's last way to restart. */
+static void service_triple(struct cpu *cpu)
+{
+	(void)cpu;
+	for (;;) {
+		outb(0xcf9, 0x6);
+		outb(0x64, 0xfe);
+	}
+}
+
+/*
+ * Linux takes a CPU off line by WBINVD and then HLT for ever, both with
+ * interrupts off. It never arms the wakeup mailbox again, so we bring the CPU
+ * back there ourselves: WBINVD with IF = 0 arms the HLT exit.
+ */
+static void hlt_exiting(int on)
+{
+	u64 proc = vmread(VMCS_PROC);
+
+	vmwrite(VMCS_PROC, on ? proc | PROC_HLT : proc & ~(u64)PROC_HLT);
+}
+
+static void service_wbinvd(struct cpu *cpu)
+{
+	(void)cpu;
+	asm volatile("wbinvd" : : : "memory");
+	if (!(vmread(VMCS_GUEST_RFLAGS) & RFLAGS_IF))
+		hlt_exiting(1);
+	vmx_skip();
+}
+
+static void service_hlt(struct cpu *cpu)
+{
+	hlt_exiting(0);
+	if (vmread(VMCS_GUEST_RFLAGS) & RFLAGS_IF)
+		return;			/* an ordinary idle HLT: executed again, without us */
+	service_wait(cpu);
+}
+
+/* INVD would drop our own dirty lines: WBINVD does what it is for, safely. */
+static void service_invd(struct cpu *cpu)
+{
+	(void)cpu;
+	asm volatile("wbinvd" : : : "memory");
+	vmx_skip();
+}
+
+/* Exits always. Checked, so that it cannot fault here: CPUID 0xd says what the machine has. */
+static void service_xsetbv(struct cpu *cpu)
+{
+	u64 value = (u32)cpu->regs.rax | cpu->regs.rdx << 32;
+
+	if (vmx_cpl() || (u32)cpu->regs.rcx || !fpu_xcr0_of_machine(value)) {
+		inject_gp();
+		return;
+	}
+	xsetbv(value);
+	vmx_skip();
+}
+
+/* Only in modes that Linux has left for ever: a task gate outside 64-bit mode. */
+static void service_refused(struct cpu *cpu)
+{
+	(void)cpu;
+	inject_gp();
+}
+
+static const struct {
+	service_fn fn;
+	u32 stat;
+} service_exits[REASON_COUNT] = {
+	[REASON_EXCEPTION_NMI] = { service_nmi, EXIT_NMI },
+	[REASON_TRIPLE_FAULT] = { service_triple, EXIT_SHUTDOWN },
+	[REASON_INIT] = { service_init_signal, EXIT_OTHER },
+	[REASON_NMI_WINDOW] = { service_nmi_window, EXIT_NMI },
+	[REASON_TASK_SWITCH] = { service_refused, EXIT_OTHER },
+	[REASON_CPUID] = { service_cpuid, EXIT_CPUID },
+	[REASON_GETSEC] = { service_undefined, EXIT_OTHER },
+	[REASON_HLT] = { service_hlt, EXIT_HLT },
+	[REASON_INVD] = { service_invd, EXIT_OTHER },
+	[REASON_VMCALL] = { service_vmcall, EXIT_HYPERCALL },
+	[REASON_VMCLEAR ... REASON_VMXON] = { service_undefined, EXIT_OTHER },
+	[REASON_CR] = { service_cr, EXIT_CR },
+	[REASON_RDMSR] = { service_rdmsr, EXIT_MSR },
+	[REASON_WRMSR] = { service_wrmsr, EXIT_MSR },
+	[REASON_EPT_VIOLATION] = { service_ept, EXIT_FAULT },
+	[REASON_INVEPT] = { service_undefined, EXIT_OTHER },
+	[REASON_INVVPID] = { service_undefined, EXIT_OTHER },
+	[REASON_WBINVD] = { service_wbinvd, EXIT_OTHER },
+	[REASON_XSETBV] = { service_xsetbv, EXIT_OTHER },
+};
+
+/*
+ * An event whose delivery the exit interrupted is delivered again (28.2.4).
+ * Software interrupts and INT3/INTO are not: RIP is still on the instruction.
+ */
+static void redeliver(void)
+{
+	u64 event = vmread(VMCS_VECTORING);
+
+	if (likely(!(event & EVENT_VALID)) || EVENT_TYPE(event) > EVENT_EXCEPTION)
+		return;
+	if (event & EVENT_ERROR)
+		vmwrite(VMCS_ENTRY_ERROR, vmread(VMCS_VECTORING_ERROR));
+	if (EVENT_TYPE(event) == EVENT_NMI)	/* the entry sets it again (27.3.1.5) */
+		vmwrite(VMCS_GUEST_INTERRUPTIBILITY, vmread(VMCS_GUEST_INTERRUPTIBILITY) & ~(u64)BLOCKED_NMI);
+	vmwrite(VMCS_ENTRY_EVENT, event & (EVENT_VALID | 0xfff));
+}
+
+static void service_exit(struct cpu *cpu)
+{
+	u32 reason = (u32)vmread(VMCS_EXIT_REASON);
+
+	if (reason >= REASON_COUNT || !service_exits[reason].fn)
+		panic("service VM: exit %x qualification %lx at rip %lx\n", reason,
+		      (unsigned long)vmread(VMCS_QUALIFICATION), (unsigned long)vmread(VMCS_GUEST_RIP));
+	cpu->exits[service_exits[reason].stat]++;
+	service_exits[reason].fn(cpu);
+}
+
+/*
+ * Pairs with service_hide(): in_service is set before the generation is read,
+ * and a hider writes the tables and the generation before it reads in_service.
+ */
+static int service_enter(struct cpu *cpu)
+{
+	u64 generation;
+	int result;
+
+	__atomic_exchange_n(&cpu->in_service, 1, __ATOMIC_SEQ_CST);
+	generation = __atomic_load_n(&service_generation, __ATOMIC_SEQ_CST);
+	if (unlikely(cpu->service_seen != generation)) {
+		invept(INVALIDATE_SINGLE, vmx_eptp(service_pt_root()));
+		WRITE_ONCE(cpu->service_seen, generation);
+	}
+	result = vmx_enter(&cpu->regs, cpu->launched, &cpu->attention);
+	WRITE_ONCE(cpu->in_service, 0);
+	return result;
+}
+
+void vmx_service_loop(struct cpu *cpu)
+{
+	int result;
+
+	for (;;) {
+		result = service_enter(cpu);
+		if (unlikely(result == ENTER_ATTENTION)) {
+			service_attention(cpu);
+			continue;
+		}
+		if (unlikely(result == ENTER_REFUSED))
+			vmx_failed("the service VM's entry", cpu->vmcb_pa);
+		cpu->launched = 1;
+		redeliver();
+		service_exit(cpu);
+	}
+}

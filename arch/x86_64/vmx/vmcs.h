@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * vmcs.h - fields of the virtual-machine control structure and the bits of its
+ * controls (Intel SDM vol. 3, chapter 25 and appendix B).
+ */
+#ifndef VMCS_H
+#define VMCS_H
+
+#include "types.h"
+
+enum vmcs_field {
+	VMCS_VPID = 0x0000,
+	VMCS_GUEST_SELECTOR = 0x0800,	/* + 2 * enum vmcs_segment */
+	VMCS_HOST_CS = 0x0c02, VMCS_HOST_TR = 0x0c0c,
+
+	VMCS_MSR_BITMAP = 0x2004, VMCS_TSC_OFFSET = 0x2010, VMCS_VIRTUAL_APIC = 0x2012, VMCS_EPTP = 0x201a, VMCS_XSS_BITMAP = 0x202c,
+	VMCS_GUEST_PHYSICAL = 0x2400,
+	VMCS_LINK = 0x2800, VMCS_GUEST_DEBUGCTL = 0x2802, VMCS_GUEST_PAT = 0x2804, VMCS_GUEST_EFER = 0x2806,
+	VMCS_HOST_PAT = 0x2c00, VMCS_HOST_EFER = 0x2c02,
+
+	VMCS_PIN = 0x4000, VMCS_PROC = 0x4002, VMCS_EXCEPTIONS = 0x4004,
+	VMCS_EXIT = 0x400c, VMCS_ENTRY = 0x4012,
+	VMCS_ENTRY_EVENT = 0x4016, VMCS_ENTRY_ERROR = 0x4018, VMCS_ENTRY_LENGTH = 0x401a,
+	VMCS_TPR_THRESHOLD = 0x401c, VMCS_PROC2 = 0x401e,
+	VMCS_INSTRUCTION_ERROR = 0x4400, VMCS_EXIT_REASON = 0x4402, VMCS_EXIT_EVENT = 0x4404,
+	VMCS_EXIT_ERROR = 0x4406, VMCS_VECTORING = 0x4408, VMCS_VECTORING_ERROR = 0x440a,
+	VMCS_EXIT_LENGTH = 0x440c,
+	VMCS_GUEST_LIMIT = 0x4800,	/* + 2 * enum vmcs_segment */
+	VMCS_GUEST_GDTR_LIMIT = 0x4810, VMCS_GUEST_IDTR_LIMIT = 0x4812,
+	VMCS_GUEST_RIGHTS = 0x4814,	/* + 2 * enum vmcs_segment */
+	VMCS_GUEST_INTERRUPTIBILITY = 0x4824, VMCS_GUEST_ACTIVITY = 0x4826, VMCS_GUEST_SYSENTER_CS = 0x482a,
+	VMCS_PREEMPTION_TIMER = 0x482e,
+
+	VMCS_CR0_MASK = 0x6000, VMCS_CR4_MASK = 0x6002, VMCS_CR0_SHADOW = 0x6004, VMCS_CR4_SHADOW = 0x6006,
+	VMCS_QUALIFICATION = 0x6400,
+	VMCS_GUEST_CR0 = 0x6800, VMCS_GUEST_CR3 = 0x6802, VMCS_GUEST_CR4 = 0x6804,
+	VMCS_GUEST_BASE = 0x6806,	/* + 2 * enum vmcs_segment */
+	VMCS_GUEST_GDTR_BASE = 0x6816, VMCS_GUEST_IDTR_BASE = 0x6818, VMCS_GUEST_DR7 = 0x681a,
+	VMCS_GUEST_RSP = 0x681c, VMCS_GUEST_RIP = 0x681e, VMCS_GUEST_RFLAGS = 0x6820,
+	VMCS_GUEST_PENDING_DEBUG = 0x6822, VMCS_GUEST_SYSENTER_ESP = 0x6824, VMCS_GUEST_SYSENTER_EIP = 0x6826,
+	VMCS_HOST_CR0 = 0x6c00, VMCS_HOST_CR3 = 0x6c02, VMCS_HOST_CR4 = 0x6c04,
+	VMCS_HOST_GDTR = 0x6c0c, VMCS_HOST_IDTR = 0x6c0e, VMCS_HOST_RIP = 0x6c16,
+};
+
+enum vmcs_segment { VSEG_ES, VSEG_CS, VSEG_SS, VSEG_DS, VSEG_FS, VSEG_GS, VSEG_LDTR, VSEG_TR, VSEG_COUNT };
+
+/* Access rights: type 3:0, S 4, DPL 6:5, P 7, AVL 12, L 13, D/B 14, G 15. */
+#define RIGHTS_UNUSABLE (1u << 16)
+
+/* VMCS_PIN */
+#define PIN_INTR (1u << 0)
+#define PIN_NMI (1u << 3)
+#define PIN_VIRTUAL_NMI (1u << 5)
+#define PIN_TIMER (1u << 6)
+/* VMCS_PROC */
+#define PROC_INTR_WINDOW (1u << 2)
+#define PROC_TSC_OFFSET (1u << 3)
+#define PROC_HLT (1u << 7)
+#define PROC_MWAIT (1u << 10)
+#define PROC_RDPMC (1u << 11)
+#define PROC_CR8_LOAD (1u << 19)
+#define PROC_TPR_SHADOW (1u << 21)
+#define PROC_NMI_WINDOW (1u << 22)
+#define PROC_MOV_DR (1u << 23)
+#define PROC_IO (1u << 24)
+#define PROC_MSR_BITMAP (1u << 28)
+#define PROC_MONITOR (1u << 29)
+#define PROC_SECONDARY (1u << 31)
+/* VMCS_PROC2 */
+#define PROC2_EPT (1u << 1)
+#define PROC2_RDTSCP (1u << 3)
+#define PROC2_VPID (1u << 5)
+#define PROC2_WBINVD (1u << 6)
+#define PROC2_UNRESTRICTED (1u << 7)
+#define PROC2_INVPCID (1u << 12)
+#define PROC2_XSAVES (1u << 20)
+#define PROC2_USER_WAIT (1u << 26)
+/* VMCS_EXIT */
+#define EXIT_SAVE_DEBUG (1u << 2)
+#define EXIT_HOST_64 (1u << 9)
+#define EXIT_SAVE_PAT (1u << 18)
+#define EXIT_LOAD_PAT (1u << 19)
+#define EXIT_SAVE_EFER (1u << 20)
+#define EXIT_LOAD_EFER (1u << 21)
+/* VMCS_ENTRY */
+#define ENTRY_LOAD_DEBUG (1u << 2)
+#define ENTRY_IA32E (1u << 9)
+#define ENTRY_LOAD_PAT (1u << 14)
+#define ENTRY_LOAD_EFER (1u << 15)
+
+/* VMCS_EXIT_REASON: 15:0; bit 31: the entry failed (appendix C) */
+#define REASON_FAILED (1u << 31)
+enum vmx_reason {
+	REASON_EXCEPTION_NMI = 0, REASON_INTR = 1, REASON_TRIPLE_FAULT = 2, REASON_INIT = 3, REASON_SIPI = 4,
+	REASON_INTR_WINDOW = 7, REASON_NMI_WINDOW = 8, REASON_TASK_SWITCH = 9, REASON_CPUID = 10,
+	REASON_GETSEC = 11, REASON_HLT = 12, REASON_INVD = 13, REASON_RDPMC = 15,
+	REASON_VMCALL = 18, REASON_VMCLEAR = 19, REASON_VMXON = 27, REASON_CR = 28, REASON_DR = 29, REASON_IO = 30,
+	REASON_RDMSR = 31, REASON_WRMSR = 32, REASON_MWAIT = 36, REASON_MONITOR = 39,
+	REASON_EPT_VIOLATION = 48, REASON_INVEPT = 50, REASON_TIMER = 52, REASON_INVVPID = 53,
+	REASON_WBINVD = 54, REASON_XSETBV = 55, REASON_VMFUNC = 59, REASON_COUNT = 64,
+};
+
+/* VMCS_ENTRY_EVENT, VMCS_EXIT_EVENT, VMCS_VECTORING (25.8.3, 25.9.2) */
+#define EVENT_VALID (1u << 31)
+#define EVENT_ERROR (1u << 11)
+#define EVENT_NMI_UNBLOCKED (1u << 12)	/* exit: by the IRET that met the fault */
+#define EVENT_VECTOR(e) ((e) & 0xff)
+#define EVENT_TYPE(e) ((e) >> 8 & 7)
+enum event_type { EVENT_INTR = 0, EVENT_NMI = 2, EVENT_EXCEPTION = 3 };
+
+/* VMCS_GUEST_INTERRUPTIBILITY (table 25-3) */
+#define BLOCKED_STI 1u
+#define BLOCKED_MOV_SS 2u
+#define BLOCKED_SHADOW (BLOCKED_STI | BLOCKED_MOV_SS)
+#define BLOCKED_NMI 8u
+
+/* VMCS_GUEST_PENDING_DEBUG: BS */
+#define PENDING_STEP (1u << 14)
+
+/* Qualification of I/O (table 28-5) */
+#define IO_SIZE(q) (((u32)(q) & 7) + 1)
+#define IO_IN 8u
+#define IO_STRING 0x10u
+#define IO_PORT(q) ((u16)((q) >> 16))
+
+/* Qualification of control-register accesses (table 28-3) */
+#define CR_NUMBER(q) ((u32)(q) & 15)
+#define CR_REGISTER(q) ((u32)(q) >> 8 & 15)
+
+/* Qualification of EPT violations (table 28-7) */
+#define EPTQ_WRITE 2u
+#define EPTQ_FETCH 4u
+#define EPTQ_PRESENT 0x38u
+#define EPTQ_LINEAR 0x80u
+#define EPTQ_FINAL 0x100u
+#define EPTQ_NMI_UNBLOCKED 0x1000u
+
+#endif

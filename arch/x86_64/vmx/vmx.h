@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* vmx.h - what the VMX backend's files share. */
+#ifndef VMX_H
+#define VMX_H
+
+#include "vmcs.h"
+#include "vm.h"
+#include "percpu.h"
+#include "vcpu_arch.h"
+
+#define VPID_SERVICE 1u
+
+#define CR4_VMXE (1ull << 13)
+#define DR6_RESET 0xffff0ff0ull
+#define PAT_RESET 0x0007040600070406ull
+
+/* Values of the controls that this machine allows (setup.c). */
+struct vmx_controls {
+	u32 pin, proc, proc2, exit, entry;
+};
+extern struct vmx_controls vmx_service_controls, vmx_guest_controls;
+extern u32 vmx_timer_ticks;
+extern u64 vmx_guest_msr_bitmap_pa;
+
+/*
+ * State that others see through a pointer. The first ones are fields of the
+ * VMCS: read from it when asked for, written back at the next entry.
+ */
+enum vmx_slot {
+	SLOT_FS_BASE, SLOT_GS_BASE, SLOT_SYSENTER_CS, SLOT_SYSENTER_ESP, SLOT_SYSENTER_EIP, SLOT_PAT,
+	SLOT_DR7, SLOT_RIP, SLOT_RSP, SLOT_RFLAGS,
+	SLOT_EFER, SLOT_SHADOW,		/* written back with what hangs on them */
+	SLOT_FIELDS,
+	/* In the processor from vmx_load() to vmx_unload(). */
+	SLOT_STAR = SLOT_FIELDS, SLOT_LSTAR, SLOT_CSTAR, SLOT_SFMASK, SLOT_KERNEL_GS_BASE,
+	SLOT_DR6, SLOT_CR2,
+	SLOT_COUNT,
+};
+
+struct vmx_vcpu {
+	u64 slot[SLOT_COUNT];
+	u32 known;		/* bits of slots below SLOT_FIELDS: slot[] is the current value */
+	u32 dirty;		/* the VMCS, or the processor, has yet to get it */
+	u32 loaded;		/* between vmx_load() and vmx_unload() */
+	u32 launched;
+	u32 proc;		/* VMCS_PROC as it is */
+	u8 *apic;		/* virtual-APIC page: only its TPR is used */
+};
+
+#define APIC_TPR 0x80
+
+/* VM instructions' failure is a broken invariant: all operands are our own. */
+void vmx_failed(const char *what, u64 operand) NORETURN;
+
+static inline u64 vmread(u64 field)
+{
+	u64 value;
+
+	asm volatile("vmread %1, %0" : "=rm"(value) : "r"(field) : "cc");
+	return value;
+}
+
+static inline void vmwrite(u64 field, u64 value)
+{
+	u8 failed;
+
+	asm volatile("vmwrite %2, %1; setna %0" : "=qm"(failed) : "r"(field), "rm"(value) : "cc", "memory");
+	if (unlikely(failed))
+		vmx_failed("VMWRITE", field);
+}
+
+static inline void vmclear(u64 pa)
+{
+	u8 failed;
+
+	asm volatile("vmclear %1; setna %0" : "=qm"(failed) : "m"(pa) : "cc", "memory");
+	if (unlikely(failed))
+		vmx_failed("VMCLEAR", pa);
+}
+
+static inline void vmptrld(u64 pa)
+{
+	u8 failed;
+
+	asm volatile("vmptrld %1; setna %0" : "=qm"(failed) : "m"(pa) : "cc", "memory");
+	if (unlikely(failed))
+		vmx_failed("VMPTRLD", pa);
+}
+
+#define INVALIDATE_SINGLE 1u	/* INVEPT: one EPTP */
+#define INVALIDATE_ALL 2u
+
+static inline void invept(u64 type, u64 eptp)
+{
+	struct { u64 eptp, zero; } d = { eptp, 0 };
+
+	asm volatile("invept %0, %1" : : "m"(d), "r"(type) : "cc", "memory");
+}
+
+static inline void invvpid_all(void)
+{
+	struct { u64 vpid, address; } d = { 0, 0 };
+
+	asm volatile("invvpid %0, %1" : : "m"(d), "r"((u64)INVALIDATE_ALL) : "cc", "memory");
+}
+
+/* Write-back tables, four levels (25.6.11). */
+static inline u64 vmx_eptp(u64 root)
+{
+	return root | 3 << 3 | 6;
+}
+
+/*
+ * Enters the current VMCS's guest. 0: it ran and left; ENTER_REFUSED: by the
+ * instruction; ENTER_ATTENTION: not entered, *attention is not 0.
+ */
+enum { ENTER_REFUSED = 1, ENTER_ATTENTION = 2 };
+int vmx_enter(struct gprs *regs, u32 launched, const u32 *attention);
+extern u8 vmx_exit[];
+
+/* cpu->attention: what the service VM gets at its next entry. */
+#define ATTENTION_NMI 1u	/* an NMI that came in VMX root, or left a user VM */
+#define ATTENTION_MC 2u		/* a machine check that left a user VM */
+
+/* RIP behind the instruction that exited; the interrupt shadow ends. */
+static inline void vmx_skip(void)
+{
+	u64 blocked = vmread(VMCS_GUEST_INTERRUPTIBILITY);
+
+	vmwrite(VMCS_GUEST_RIP, vmread(VMCS_GUEST_RIP) + vmread(VMCS_EXIT_LENGTH));
+	if (unlikely(blocked & BLOCKED_SHADOW))
+		vmwrite(VMCS_GUEST_INTERRUPTIBILITY, blocked & ~(u64)BLOCKED_SHADOW);
+}
+
+static inline u32 vmx_cpl(void)
+{
+	return vmread(VMCS_GUEST_RIGHTS + 2 * VSEG_SS) >> 5 & 3;
+}
+
+/* An NMI of ours is consumed: 1; a real one: 0. */
+static inline int vmx_kick_taken(struct cpu *cpu)
+{
+	return (int)__atomic_exchange_n(&cpu->kicked, 0, __ATOMIC_ACQ_REL);
+}
+
+void vmx_vmcs_init(u64 pa, const struct vmx_controls *c);
+
+void vmx_service_init(struct cpu *cpu, const struct service_entry *e);
+void vmx_service_loop(struct cpu *cpu) NORETURN;
+
+void vmx_maps_init(struct pool *pool);
+
+/* A slot's value now (the VMCS is current); a slot that the caller changes; all that waits, written. */
+u64 vmx_slot_read(struct vcpu *v, u32 i);
+u64 *vmx_slot(struct vcpu *v, u32 i);
+void vmx_slots_out(struct vcpu *v);
+void vmx_proc_set(struct vcpu *v, u32 proc);
+
+/* The backend operations of guest.c; contracts in vcpu_arch.h. */
+int vmx_vcpu_init(struct vcpu *v);
+void vmx_load(struct cpu *cpu, struct vcpu *v);
+void vmx_unload(struct cpu *cpu, struct vcpu *v);
+void vmx_get_sregs(struct vcpu *v, struct abi_sregs *s);
+void vmx_set_sregs(struct vcpu *v, const struct abi_sregs *s);
+void vmx_get_regs(struct vcpu *v, struct abi_regs *r);
+void vmx_set_regs(struct vcpu *v, const struct abi_regs *r);
+u64 *vmx_msr_slot(struct vcpu *v, u32 msr);
+void vmx_set_tsc_offset(struct vcpu *v, u64 offset);
+u64 *vmx_special(struct vcpu *v, int which);
+void vmx_debug(struct vcpu *v);
+void vmx_nmi_mask(struct vcpu *v);
+void vmx_set_fields(struct vcpu *v, u32 flags, const struct exit_resume *in);
+void vmx_guest_run(struct cpu *cpu, struct vcpu *v);
+void vmx_guest_reset(struct vcpu *v);
+void vmx_debug_live(struct cpu *cpu, struct vcpu *v);
+
+#endif
