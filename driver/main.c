@@ -121,21 +121,30 @@ static int __init tenon_init(void)
 	rc = ring_init();
 	if (rc)
 		return rc;
+	rc = arch_init();
+	if (rc)
+		goto no_arch;
 	rc = misc_register(&system_device);
 	if (rc) {
 		pr_err("cannot register /dev/kvm (%d); is another KVM loaded?\n", rc);
-		ring_exit();
-		return rc;
+		goto no_device;
 	}
 	stats_init();
 	pr_info("/dev/kvm is served by Tenon, ABI version %u\n", ABI_VERSION);
 	return 0;
+
+no_device:
+	arch_exit();
+no_arch:
+	ring_exit();
+	return rc;
 }
 
 static void __exit tenon_exit(void)
 {
 	stats_exit();
 	misc_deregister(&system_device);
+	arch_exit();
 	ring_exit();
 }
 

@@ -18,12 +18,7 @@
 static struct dentry *stats_root;
 
 static const char *const exit_names[STAT_COUNT] = {
-	[EXIT_INTR] = "intr", [EXIT_IO] = "io", [EXIT_HLT] = "hlt", [EXIT_FAULT] = "fault",
-	[EXIT_EMULATE] = "emulate", [EXIT_IRQ_WINDOW] = "irq_window", [EXIT_SHUTDOWN] = "shutdown",
-	[EXIT_FAIL_ENTRY] = "fail_entry", [EXIT_DEBUG] = "debug", [EXIT_SET_TPR] = "set_tpr",
-	[EXIT_INTERNAL] = "internal", [EXIT_CPUID] = "cpuid", [EXIT_MSR] = "msr", [EXIT_CR] = "cr",
-	[EXIT_DR] = "dr", [EXIT_HYPERCALL] = "hypercall", [EXIT_EXCEPTION] = "exception",
-	[EXIT_NMI] = "nmi", [EXIT_OTHER] = "other", [EXIT_ENTRIES] = "entries",
+	ARCH_EXIT_NAMES
 };
 
 static void show_exits(struct seq_file *m, const struct exit_stats *stats)

@@ -31,6 +31,7 @@
 #include "hypercall.h"
 #include "ops.h"
 #include "ring.h"
+#include "objects.h"
 
 struct dentry;
 struct vcpu;
@@ -188,11 +189,7 @@ struct vm {
 	struct vcpu *vcpu[ABI_MAX_VCPUS];
 	u32 dirty_manual;		/* KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 as enabled */
 	struct dentry *stats;
-	struct {
-		s64 clock_offset;
-		u64 identity_map;
-		u32 tsc_khz;
-	} arch;
+	struct arch_vm arch;
 };
 
 /* KVM_CREATE_VM: a descriptor, or -errno. */
@@ -225,17 +222,7 @@ struct vcpu {
 	bool entered;		/* the guest ran in this KVM_RUN */
 	bool sigset_active;
 	sigset_t sigset;
-	struct {
-		/* What KVM_RUN reports when the guest did not run; kept by ioctls. */
-		u64 apic_base, cr8;
-		u8 if_flag, ready;
-		/* A port access that the VMM finishes. */
-		u64 io_linear, rip, cs_base, rax;
-		u32 io_size;
-		bool io_in;
-		u32 maxphyaddr;
-		struct emulation *emulation;
-	} arch;
+	struct arch_vcpu arch;
 };
 
 /* KVM_CREATE_VCPU: a descriptor, or -errno. */

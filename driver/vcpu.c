@@ -22,7 +22,7 @@ static vm_fault_t vcpu_fault(struct vm_fault *vmf)
 
 	if (vmf->pgoff == 0)
 		page = v->run;
-	else if (vmf->pgoff == KVM_PIO_PAGE_OFFSET)
+	else if (vmf->pgoff == ARCH_PIO_PAGE)
 		page = v->pio;
 	else if (vmf->pgoff == ARCH_COALESCED_PAGE)
 		page = v->vm->coalesced;
@@ -66,6 +66,8 @@ static long vcpu_forward(struct vcpu *v, enum op_index op, void __user *user)
 		return -ENOMEM;
 	if (row->in && copy_from_user(buf, user, row->in))
 		rc = -EFAULT;
+	if (!rc)
+		rc = arch_vcpu_check(v, op, buf);
 	if (!rc)
 		rc = vm_call(v->vm, op, v->handle, 0, buf, row->in, buf);
 	if (rc >= 0) {

@@ -166,9 +166,10 @@ static long vm_ioctl(struct file *file, unsigned int number, unsigned long arg)
 
 	if (vm->mm != current->mm)
 		return -EIO;
-	row = ioctl_find(vm_ioctls, number);
+	/* The architecture's rows first: it may have an answer of its own. */
+	row = ioctl_find(arch_vm_ioctls, number);
 	if (!row)
-		row = ioctl_find(arch_vm_ioctls, number);
+		row = ioctl_find(vm_ioctls, number);
 	return row ? ioctl_answer(row, vm, arg) : ARCH_VM_NO_IOCTL;
 }
 

@@ -30,9 +30,10 @@ enum exit_reason {
 	EXIT_DEBUG = 9,		/* KVM_EXIT_DEBUG: exception in data, dr6 in qual[0], dr7 in qual[1], pc in rip */
 	EXIT_SET_TPR = 10,	/* the guest lowered CR8 (no in-kernel LAPIC); RIP is past the instruction */
 	EXIT_INTERNAL = 11,	/* KVM_EXIT_INTERNAL_ERROR: suberror in data, qual[] = its data, qual_count of them */
+	EXIT_MSR = 12,		/* RDMSR or WRMSR of a register that the hypervisor does not keep: its number in port,
+				 * write, data = the value written; next_rip */
 	/* Answered in the hypervisor; they only count. */
-	EXIT_CPUID = 12,
-	EXIT_MSR = 13,
+	EXIT_CPUID = 13,
 	EXIT_CR = 14,
 	EXIT_DR = 15,
 	EXIT_HYPERCALL = 16,
@@ -64,14 +65,14 @@ struct exit_seg_state {
 /* The hypervisor's half. */
 struct exit_state {
 	u32 reason;		/* enum exit_reason */
-	u32 port;		/* EXIT_IO */
+	u32 port;		/* EXIT_IO; EXIT_MSR: the register */
 	u32 size;		/* EXIT_IO: 1, 2, 4 */
-	u32 write;		/* EXIT_IO: 1 = OUT */
+	u32 write;		/* EXIT_IO: 1 = OUT; EXIT_MSR: 1 = WRMSR */
 	u64 data;		/* see reason; EXIT_IO: RAX */
 	u64 gpa;		/* EXIT_FAULT */
 	u64 error;		/* EXIT_FAULT: FAULT_* */
 	u64 rip;		/* always: the instruction (EXIT_HLT, EXIT_SET_TPR: after it) */
-	u64 next_rip;		/* EXIT_IO: the instruction after */
+	u64 next_rip;		/* EXIT_IO, EXIT_MSR: the instruction after */
 	u64 rflags;		/* always */
 	u64 cs_base;		/* always */
 	u64 cr8;		/* always */
@@ -97,6 +98,7 @@ struct exit_resume {
 	u32 request_window;	/* kvm_run.request_interrupt_window */
 	u64 cr8;		/* with RESUME_CR8 */
 	u64 rax;		/* with RESUME_RAX: the whole register, an IN's bytes merged by the driver */
+	u64 rdx;		/* with RESUME_RDX: the whole register */
 	u64 rip;		/* with RESUME_RIP: also ends an interrupt shadow */
 	struct abi_regs regs;	/* with RESUME_REGS: all GPRs, RIP and RFLAGS; also ends a shadow */
 	u32 inject_vector;	/* with RESUME_INJECT: the exception that the decoder met */
@@ -118,6 +120,7 @@ struct exit_page {
 #define RESUME_REGS 0x4u
 #define RESUME_INJECT 0x8u
 #define RESUME_CR8 0x10u
+#define RESUME_RDX 0x40u
 #define RESUME_SHADOW_STI 0x20u		/* with RESUME_REGS: the emulated instruction opened a shadow */
 
 #endif

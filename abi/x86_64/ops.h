@@ -3,12 +3,13 @@
  * x86_64/ops.h - ring operations of x86-64 (see ../ops.h for the columns).
  *
  * KVM_GET_MSRS: payload struct abi_msrs with its entries, written back with
- * the values; result = entries done, as KVM. KVM_SET_MSRS the same without the
- * write-back. KVM_SET_CPUID2: struct abi_cpuid2 with its entries.
- * KVM_GET_SUPPORTED_CPUID and KVM_GET_CPUID2: payload in: the header with
- * nent = room; -E2BIG when that is too little. KVM_GET_MSR_INDEX_LIST and
- * KVM_GET_MSR_FEATURE_INDEX_LIST: struct abi_msr_list, always written whole:
- * nmsrs, then the indices; the driver cuts it to the VMM's room.
+ * the values; result = entries done, as KVM: it ends at the first register that
+ * the hypervisor does not keep. KVM_SET_MSRS the same without the write-back.
+ * KVM_GET_MSR_INDEX_LIST: the registers that the hypervisor keeps.
+ * KVM_SET_CPUID2: struct abi_cpuid2 with its entries, stored as they are.
+ * The state that a SET gives is checked for what could hurt the hypervisor;
+ * KVM's own checks are the driver's. State that the processor does not take
+ * ends the next KVM_RUN with EXIT_FAIL_ENTRY.
  */
 #ifndef ABI_X86_64_OPS_H
 #define ABI_X86_64_OPS_H
@@ -22,8 +23,6 @@
 
 #define ABI_OPS_ARCH(X) \
 	X(SYSTEM, 0xc004ae02, KVM_GET_MSR_INDEX_LIST,	0, sizeof(struct abi_msr_list) + 4 * 256) \
-	X(SYSTEM, 0xc004ae0a, KVM_GET_MSR_FEATURE_INDEX_LIST, 0, sizeof(struct abi_msr_list) + 4 * 256) \
-	X(SYSTEM, 0xc008ae05, KVM_GET_SUPPORTED_CPUID,	sizeof(struct abi_cpuid2), ABI_CPUID_BYTES) \
 	X(VCPU, 0x8090ae81, KVM_GET_REGS,		0, sizeof(struct abi_regs)) \
 	X(VCPU, 0x4090ae82, KVM_SET_REGS,		sizeof(struct abi_regs), 0) \
 	X(VCPU, 0x8138ae83, KVM_GET_SREGS,		0, sizeof(struct abi_sregs)) \
@@ -31,10 +30,7 @@
 	X(VCPU, 0x4004ae86, KVM_INTERRUPT,		sizeof(struct abi_interrupt), 0) \
 	X(VCPU, 0xc008ae88, KVM_GET_MSRS,		sizeof(struct abi_msrs), ABI_MSRS_BYTES) \
 	X(VCPU, 0x4008ae89, KVM_SET_MSRS,		sizeof(struct abi_msrs), 0) \
-	X(VCPU, 0x81a0ae8c, KVM_GET_FPU,		0, sizeof(struct abi_fpu)) \
-	X(VCPU, 0x41a0ae8d, KVM_SET_FPU,		sizeof(struct abi_fpu), 0) \
 	X(VCPU, 0x4008ae90, KVM_SET_CPUID2,		sizeof(struct abi_cpuid2), 0) \
-	X(VCPU, 0xc008ae91, KVM_GET_CPUID2,		sizeof(struct abi_cpuid2), ABI_CPUID_BYTES) \
 	X(VCPU, 0xae9a, KVM_NMI,			0, 0) \
 	X(VCPU, 0x4048ae9b, KVM_SET_GUEST_DEBUG,	sizeof(struct abi_guest_debug), 0) \
 	X(VCPU, 0x8040ae9f, KVM_GET_VCPU_EVENTS,	0, sizeof(struct abi_vcpu_events)) \

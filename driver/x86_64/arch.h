@@ -9,6 +9,7 @@
 #ifndef DRIVER_X86_64_ARCH_H
 #define DRIVER_X86_64_ARCH_H
 
+#include "x86_64/check.h"
 #include "x86_64/exit.h"
 
 /* Keeps every register but RAX (abi/hypercall.h). One instruction for AMD's processors, one for Intel's. */
@@ -24,10 +25,20 @@ static inline s64 arch_hypercall(u64 number, u64 arg)
 }
 
 #define ARCH_MMAP_PAGES 3	/* kvm_run, port data, coalesced ring */
+#define ARCH_PIO_PAGE KVM_PIO_PAGE_OFFSET
 #define ARCH_COALESCED_PAGE KVM_COALESCED_MMIO_PAGE_OFFSET
 
 /* Flags of KVM_GET_CLOCK that KVM_SET_CLOCK accepts back. */
 #define CLOCK_FLAGS (KVM_CLOCK_TSC_STABLE | KVM_CLOCK_REALTIME | KVM_CLOCK_HOST_TSC)
+
+/* Index of struct exit_stats: what statistics call it. */
+#define ARCH_EXIT_NAMES \
+	[EXIT_INTR] = "intr", [EXIT_IO] = "io", [EXIT_HLT] = "hlt", [EXIT_FAULT] = "fault", \
+	[EXIT_EMULATE] = "emulate", [EXIT_IRQ_WINDOW] = "irq_window", [EXIT_SHUTDOWN] = "shutdown", \
+	[EXIT_FAIL_ENTRY] = "fail_entry", [EXIT_DEBUG] = "debug", [EXIT_SET_TPR] = "set_tpr", \
+	[EXIT_INTERNAL] = "internal", [EXIT_CPUID] = "cpuid", [EXIT_MSR] = "msr", [EXIT_CR] = "cr", \
+	[EXIT_DR] = "dr", [EXIT_HYPERCALL] = "hypercall", [EXIT_EXCEPTION] = "exception", \
+	[EXIT_NMI] = "nmi", [EXIT_OTHER] = "other", [EXIT_ENTRIES] = "entries",
 
 /* caps.c. Values of KVM_CHECK_EXTENSION; 0 for every other number. */
 struct cap_row {
@@ -35,6 +46,8 @@ struct cap_row {
 	u32 value;
 };
 
+static inline int arch_init(void) { return 0; }
+static inline void arch_exit(void) { }
 bool arch_detect(void);
 long arch_cap(u32 cap);
 u64 arch_max_gfn(void);
@@ -52,6 +65,33 @@ void arch_vcpu_free(struct vcpu *v);
 void arch_vcpu_forwarded(struct vcpu *v, enum op_index op, const void *payload);
 /* Before one: hand over what a KVM_RUN without an entry left pending. */
 int arch_vcpu_flush(struct vcpu *v);
+
+/* state.c: KVM's checks of a state that a VMM sets, before it is forwarded: 0 or -errno. */
+int arch_vcpu_check(struct vcpu *v, enum op_index op, const void *payload);
+/* MOV to CR4, CR0: what KVM lets this guest set. */
+bool state_cr4_valid(const struct vcpu *v, u64 cr4);
+bool state_cr0_valid(u64 cr0);
+long state_get_fpu(void *object, unsigned long arg);
+long state_set_fpu(void *object, unsigned long arg);
+
+/* msr.c: 0, MSR_BAD (#GP, or the list ends), or MSR_NONE: not one of the driver's. */
+#define MSR_BAD 1
+#define MSR_NONE 2
+int msr_read(struct vcpu *v, u32 msr, u64 *value);
+int msr_write(struct vcpu *v, u32 msr, u64 value, bool host);
+int msr_exit(struct vcpu *v);
+int msr_init(struct vcpu *v);
+/* Fills in those that KVM_GET_MSR_INDEX_LIST names; returns their number. */
+u32 msr_list_own(u32 *indices);
+
+/* cpuid.c */
+long cpuid_supported(void *object, unsigned long arg);
+long cpuid_set2(void *object, unsigned long arg);
+long cpuid_set_old(void *object, unsigned long arg);
+long cpuid_get2(void *object, unsigned long arg);
+int cpuid_init(struct vcpu *v);
+/* A bit of the guest's table; reg: 0 EAX .. 3 EDX. */
+bool cpuid_has(const struct vcpu *v, u32 leaf, u32 reg, u32 bit);
 
 /* exits.c */
 /* KVM_RUN's own checks before the completion: 0 or -errno. */

@@ -192,6 +192,7 @@ static int (*const exit_table[])(struct vcpu *v) = {
 	[EXIT_DEBUG] = exit_debug,
 	[EXIT_SET_TPR] = exit_set_tpr,
 	[EXIT_INTERNAL] = exit_internal,
+	[EXIT_MSR] = msr_exit,
 };
 
 int arch_run_exit(struct vcpu *v)
@@ -242,6 +243,7 @@ void arch_run_end(struct vcpu *v)
 	struct kvm_run *run = v->run;
 
 	if (likely(v->entered)) {
+		v->arch.ran = true;
 		v->arch.if_flag = out->if_flag;
 		v->arch.ready = out->ready;
 		v->arch.apic_base = out->apic_base;

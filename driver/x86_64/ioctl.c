@@ -21,8 +21,6 @@
 #define TSS_MAX_ADDR 0xffffd000ul	/* three pages below 4 GiB */
 #define IDENTITY_MAP_DEFAULT 0xfffbc000ull
 #define TSC_TOLERANCE_PPM 250u
-#define PHYSADDR_LEAF 0x80000008u
-#define PHYSADDR_DEFAULT 36u
 
 /* ---- payloads with a tail ---- */
 
@@ -32,8 +30,8 @@ static void *payload_alloc(void)
 	return kvzalloc(RING_OP_BYTES, GFP_KERNEL_ACCOUNT);
 }
 
-/* KVM_GET_MSR_INDEX_LIST and its feature twin. */
-static long msr_list(enum op_index op, struct kvm_msr_list __user *user)
+/* The hypervisor's registers and ours. KVM_GET_MSR_FEATURE_INDEX_LIST: none is offered. */
+static long msr_list(struct kvm_msr_list __user *user, bool features)
 {
 	struct abi_msr_list *list;
 	u32 room;
@@ -44,9 +42,11 @@ static long msr_list(enum op_index op, struct kvm_msr_list __user *user)
 	list = payload_alloc();
 	if (!list)
 		return -ENOMEM;
-	rc = ring_call(op, 0, 0, NULL, 0, list);
+	rc = features ? 0 : ring_call(OPX_KVM_GET_MSR_INDEX_LIST, 0, 0, NULL, 0, list);
 	if (rc < 0)
 		goto out;
+	if (!features)
+		list->nmsrs += msr_list_own(&list->indices[list->nmsrs]);
 	rc = -EFAULT;
 	if (put_user(list->nmsrs, &user->nmsrs))
 		goto out;
@@ -61,124 +61,30 @@ out:
 
 static long system_msr_list(void *object, unsigned long arg)
 {
-	return msr_list(OPX_KVM_GET_MSR_INDEX_LIST, (void __user *)arg);
+	return msr_list((void __user *)arg, false);
 }
 
 static long system_feature_list(void *object, unsigned long arg)
 {
-	return msr_list(OPX_KVM_GET_MSR_FEATURE_INDEX_LIST, (void __user *)arg);
+	return msr_list((void __user *)arg, true);
 }
 
-/* KVM_GET_SUPPORTED_CPUID and KVM_GET_CPUID2: the header asks, the table answers. */
-static long cpuid_get(enum op_index op, u32 handle, struct kvm_cpuid2 __user *user)
+/* One register, wherever it lives: 0, or what ends the list. */
+static int msr_one(struct vcpu *v, bool write, struct abi_msr_entry *e)
 {
-	struct abi_cpuid2 *cpuid;
-	long rc;
+	struct { struct abi_msrs head; struct abi_msr_entry entry; } one = { { .nmsrs = 1 }, *e };
+	int rc = write ? msr_write(v, e->index, e->data, true) : msr_read(v, e->index, &e->data);
 
-	cpuid = payload_alloc();
-	if (!cpuid)
-		return -ENOMEM;
-	rc = -EFAULT;
-	if (copy_from_user(cpuid, user, sizeof(*cpuid)))
-		goto out;
-	cpuid->nent = min(cpuid->nent, ABI_MAX_CPUID_ENTRIES);
-	rc = ring_call(op, handle, 0, cpuid, sizeof(*cpuid), cpuid);
-	if (rc < 0)
-		goto out;
-	rc = 0;
-	cpuid->nent = min(cpuid->nent, ABI_MAX_CPUID_ENTRIES);
-	if (copy_to_user(user, cpuid, struct_size(cpuid, entries, cpuid->nent)))
-		rc = -EFAULT;
-out:
-	kvfree(cpuid);
-	return rc;
-}
-
-static long system_supported_cpuid(void *object, unsigned long arg)
-{
-	return cpuid_get(OPX_KVM_GET_SUPPORTED_CPUID, 0, (void __user *)arg);
-}
-
-static long vcpu_get_cpuid2(void *object, unsigned long arg)
-{
-	struct vcpu *v = object;
-
-	return cpuid_get(OPX_KVM_GET_CPUID2, v->handle, (void __user *)arg);
-}
-
-/* Hand a table over, and note what the page walk needs of it. */
-static long cpuid_set(struct vcpu *v, const struct abi_cpuid2 *cpuid)
-{
-	long rc = vm_call(v->vm, OPX_KVM_SET_CPUID2, v->handle, 0, cpuid,
-			  struct_size(cpuid, entries, cpuid->nent), NULL);
-	u32 i;
-
-	if (rc < 0)
+	if (rc != MSR_NONE)
 		return rc;
-	v->arch.maxphyaddr = PHYSADDR_DEFAULT;
-	for (i = 0; i < cpuid->nent; i++) {
-		if (cpuid->entries[i].function == PHYSADDR_LEAF && (u8)cpuid->entries[i].eax)
-			v->arch.maxphyaddr = min_t(u8, cpuid->entries[i].eax, 52);
-	}
-	return 0;
-}
-
-static long vcpu_set_cpuid2(void *object, unsigned long arg)
-{
-	struct kvm_cpuid2 __user *user = (void __user *)arg;
-	struct abi_cpuid2 *cpuid = payload_alloc();
-	long rc = -EFAULT;
-
-	if (!cpuid)
-		return -ENOMEM;
-	if (copy_from_user(cpuid, user, sizeof(*cpuid)))
-		goto out;
-	rc = -E2BIG;
-	if (cpuid->nent > ABI_MAX_CPUID_ENTRIES)
-		goto out;
-	rc = -EFAULT;
-	if (copy_from_user(cpuid->entries, user->entries, cpuid->nent * sizeof(cpuid->entries[0])))
-		goto out;
-	rc = cpuid_set(object, cpuid);
-out:
-	kvfree(cpuid);
-	return rc;
-}
-
-/* The old form: a table without index and flags. */
-static long vcpu_set_cpuid(void *object, unsigned long arg)
-{
-	struct kvm_cpuid __user *user = (void __user *)arg;
-	struct abi_cpuid2 *cpuid;
-	struct kvm_cpuid_entry old;
-	long rc = 0;
-	u32 nent, i;
-
-	if (get_user(nent, &user->nent))
-		return -EFAULT;
-	if (nent > ABI_MAX_CPUID_ENTRIES)
-		return -E2BIG;
-	cpuid = payload_alloc();
-	if (!cpuid)
-		return -ENOMEM;
-	cpuid->nent = nent;
-	for (i = 0; i < nent && !rc; i++) {
-		if (copy_from_user(&old, &user->entries[i], sizeof(old)))
-			rc = -EFAULT;
-		else
-			cpuid->entries[i] = (struct abi_cpuid_entry2){
-				.function = old.function, .eax = old.eax, .ebx = old.ebx,
-				.ecx = old.ecx, .edx = old.edx,
-			};
-	}
-	if (!rc)
-		rc = cpuid_set(object, cpuid);
-	kvfree(cpuid);
-	return rc;
+	rc = ring_call(write ? OPX_KVM_SET_MSRS : OPX_KVM_GET_MSRS, v->handle, 0, &one, sizeof(one),
+		       write ? NULL : &one);
+	e->data = one.entry.data;
+	return rc == 1 ? 0 : MSR_BAD;
 }
 
 /* KVM_GET_MSRS and KVM_SET_MSRS: the result is the number of entries done. */
-static long msr_io(struct vcpu *v, enum op_index op, struct kvm_msrs __user *user, bool write_back)
+static long msr_io(struct vcpu *v, struct kvm_msrs __user *user, bool write_back)
 {
 	struct abi_msrs *msrs = payload_alloc();
 	long rc = -EFAULT;
@@ -195,8 +101,10 @@ static long msr_io(struct vcpu *v, enum op_index op, struct kvm_msrs __user *use
 	bytes = msrs->nmsrs * sizeof(msrs->entries[0]);
 	if (copy_from_user(msrs->entries, user->entries, bytes))
 		goto out;
-	rc = vm_call(v->vm, op, v->handle, 0, msrs, sizeof(*msrs) + bytes, write_back ? msrs : NULL);
-	if (rc >= 0 && write_back && copy_to_user(user->entries, msrs->entries, bytes))
+	for (rc = 0; rc < msrs->nmsrs && !msr_one(v, !write_back, &msrs->entries[rc]); rc++)
+		;
+	v->arch.ready = 0;
+	if (write_back && copy_to_user(user->entries, msrs->entries, bytes))
 		rc = -EFAULT;
 out:
 	kvfree(msrs);
@@ -205,12 +113,12 @@ out:
 
 static long vcpu_get_msrs(void *object, unsigned long arg)
 {
-	return msr_io(object, OPX_KVM_GET_MSRS, (void __user *)arg, true);
+	return msr_io(object, (void __user *)arg, true);
 }
 
 static long vcpu_set_msrs(void *object, unsigned long arg)
 {
-	return msr_io(object, OPX_KVM_SET_MSRS, (void __user *)arg, false);
+	return msr_io(object, (void __user *)arg, false);
 }
 
 /* ---- VM ---- */
@@ -327,15 +235,16 @@ static long vcpu_translate(void *object, unsigned long arg)
 
 int arch_vcpu_init(struct vcpu *v)
 {
-	v->arch.maxphyaddr = PHYSADDR_DEFAULT;
 	v->arch.apic_base = APIC_DEFAULT_PHYS_BASE | MSR_IA32_APICBASE_ENABLE;
 	if (!v->id)
 		v->arch.apic_base |= MSR_IA32_APICBASE_BSP;
-	return emulate_init(v);
+	return msr_init(v) ?: cpuid_init(v) ?: emulate_init(v);
 }
 
 void arch_vcpu_free(struct vcpu *v)
 {
+	kfree(v->arch.msr);
+	kvfree(v->arch.cpuid);
 	emulate_free(v);
 }
 
@@ -442,7 +351,7 @@ int arch_vcpu_flush(struct vcpu *v)
 const struct ioctl_row arch_system_ioctls[] = {
 	{ KVM_GET_MSR_INDEX_LIST, system_msr_list },
 	{ KVM_GET_MSR_FEATURE_INDEX_LIST, system_feature_list },
-	{ KVM_GET_SUPPORTED_CPUID, system_supported_cpuid },
+	{ KVM_GET_SUPPORTED_CPUID, cpuid_supported },
 	{ }
 };
 
@@ -467,9 +376,11 @@ const struct ioctl_row arch_vm_ioctls[] = {
 const struct ioctl_row arch_vcpu_ioctls[] = {
 	{ KVM_GET_MSRS, vcpu_get_msrs },
 	{ KVM_SET_MSRS, vcpu_set_msrs },
-	{ KVM_SET_CPUID, vcpu_set_cpuid },
-	{ KVM_SET_CPUID2, vcpu_set_cpuid2 },
-	{ KVM_GET_CPUID2, vcpu_get_cpuid2 },
+	{ KVM_SET_CPUID, cpuid_set_old },
+	{ KVM_SET_CPUID2, cpuid_set2 },
+	{ KVM_GET_CPUID2, cpuid_get2 },
+	{ KVM_GET_FPU, state_get_fpu },
+	{ KVM_SET_FPU, state_set_fpu },
 	{ KVM_GET_MP_STATE, vcpu_get_mp_state },
 	{ KVM_SET_MP_STATE, vcpu_set_mp_state },
 	{ KVM_GET_TSC_KHZ, vm_get_tsc_khz },

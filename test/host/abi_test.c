@@ -10,6 +10,7 @@
 #include "../../abi/hypercall.h"
 #include "../../abi/ops.h"
 #include "../../abi/ring.h"
+#include "../../abi/x86_64/check.h"
 #include "../../abi/x86_64/exit.h"
 
 #define SAME_SIZE(ours, kvm) CHECK_EQ(sizeof(struct ours), sizeof(struct kvm));

@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * cpuid.c - CPUID: what the service VM sees, what a VMM may offer
- * (KVM_GET_SUPPORTED_CPUID), and what a guest gets (KVM_SET_CPUID2).
- *
- * The table says which bits of the machine's own answer a guest can use; what
- * has no row is not offered. A VMM may set anything: the answers are only
- * data, nothing in the hypervisor trusts them.
+ * cpuid.c - CPUID: what the service VM sees, and what a guest gets
+ * (KVM_SET_CPUID2). A VMM may set anything: the answers are only data, nothing
+ * in the hypervisor trusts them. What it may offer is the driver's list.
  * See: APM vol. 3, appendix E; SDM vol. 2A, CPUID.
  */
 #include <string.h>
@@ -15,69 +12,11 @@
 #include "errno.h"
 #include "abi/hypercall.h"
 
-#define ALL 0xffffffffu
 #define BIT(n) (1u << (n))
 
 #define LEAF1_ECX_OSXSAVE BIT(27)
 #define LEAF1_EDX_APIC BIT(9)
 #define LEAF7_ECX_OSPKE BIT(4)
-
-/* ECX of leaf 1: SSE3 PCLMUL SSSE3 FMA CX16 PCID SSE4.1 SSE4.2 MOVBE POPCNT AES XSAVE AVX F16C RDRAND */
-#define LEAF1_ECX (BIT(0) | BIT(1) | BIT(9) | BIT(12) | BIT(13) | BIT(17) | BIT(19) | BIT(20) | BIT(22) | \
-		   BIT(23) | BIT(25) | BIT(26) | BIT(28) | BIT(29) | BIT(30))
-/* EDX: all but PSN, DS, ACPI, HTT, TM, PBE */
-#define LEAF1_EDX 0x0f8bfbffu
-/* EBX of leaf 7: FSGSBASE BMI1 AVX2 FDP SMEP BMI2 ERMS INVPCID FCS AVX512F/DQ RDSEED ADX SMAP IFMA CLFLUSHOPT CLWB PF ER CD SHA BW VL */
-#define LEAF7_EBX (BIT(0) | BIT(3) | BIT(5) | BIT(6) | BIT(7) | BIT(8) | BIT(9) | BIT(10) | BIT(13) | BIT(16) | \
-		   BIT(17) | BIT(18) | BIT(19) | BIT(20) | BIT(21) | BIT(23) | BIT(24) | BIT(26) | BIT(27) | \
-		   BIT(28) | BIT(29) | BIT(30) | BIT(31))
-/* ECX: AVX512VBMI UMIP PKU VBMI2 GFNI VAES VPCLMUL VNNI BITALG VPOPCNTDQ RDPID CLDEMOTE MOVDIRI MOVDIR64B */
-#define LEAF7_ECX (BIT(1) | BIT(2) | BIT(3) | BIT(6) | BIT(8) | BIT(9) | BIT(10) | BIT(11) | BIT(12) | BIT(14) | \
-		   BIT(22) | BIT(25) | BIT(27) | BIT(28))
-/* EDX: 4VNNIW 4FMAPS FSRM VP2INTERSECT SERIALIZE */
-#define LEAF7_EDX (BIT(2) | BIT(3) | BIT(4) | BIT(8) | BIT(14))
-/* ECX of 0x80000001: LAHF CMP_LEGACY CR8 ABM SSE4A MISALIGN PREFETCH OSVW XOP FMA4 TBM TOPOEXT */
-#define EXT1_ECX (BIT(0) | BIT(1) | BIT(4) | BIT(5) | BIT(6) | BIT(7) | BIT(8) | BIT(9) | BIT(11) | BIT(16) | \
-		  BIT(21) | BIT(22))
-/* EDX: the basic ones, SYSCALL NX MMXEXT FXSR_OPT GBPAGES RDTSCP LM 3DNOWEXT 3DNOW */
-#define EXT1_EDX (0x0183f3ffu | BIT(11) | BIT(20) | BIT(22) | BIT(23) | BIT(24) | BIT(25) | BIT(26) | BIT(27) | \
-		  BIT(29) | BIT(30) | BIT(31))
-
-enum { PLAIN, INDEXED, XSTATE, FIXED };
-
-static const struct row {
-	u32 leaf;
-	u32 kind;
-	u32 eax, ebx, ecx, edx;	/* masks; FIXED: values */
-} rows[] = {
-	{ 0x00000000, PLAIN, ALL, ALL, ALL, ALL },
-	{ 0x00000001, PLAIN, ALL, ALL, LEAF1_ECX, LEAF1_EDX },
-	{ 0x00000002, PLAIN, ALL, ALL, ALL, ALL },
-	{ 0x00000004, INDEXED, 0x3fff, ALL, ALL, ALL },
-	{ 0x00000006, FIXED, 4, 0, 0, 0 },	/* ARAT */
-	{ 0x00000007, INDEXED, 0, LEAF7_EBX, LEAF7_ECX, LEAF7_EDX },
-	{ 0x0000000d, XSTATE, ALL, ALL, ALL, ALL },
-	{ 0x40000000, FIXED, 0x40000001, 0x4b4d564b, 0x564b4d56, 0x4d },	/* "KVMKVMKVM" */
-	{ 0x40000001, FIXED, 0, 0, 0, 0 },	/* paravirtual features: none yet */
-	{ 0x80000000, PLAIN, ALL, ALL, ALL, ALL },
-	{ 0x80000001, PLAIN, ALL, ALL, EXT1_ECX, EXT1_EDX },
-	{ 0x80000002, PLAIN, ALL, ALL, ALL, ALL },
-	{ 0x80000003, PLAIN, ALL, ALL, ALL, ALL },
-	{ 0x80000004, PLAIN, ALL, ALL, ALL, ALL },
-	{ 0x80000005, PLAIN, ALL, ALL, ALL, ALL },
-	{ 0x80000006, PLAIN, ALL, ALL, ALL, ALL },
-	{ 0x80000007, PLAIN, 0, 0, 0, BIT(8) },	/* constant TSC */
-	{ 0x80000008, PLAIN, 0xffff, BIT(0) | BIT(2) | BIT(9), 0, 0 },	/* CLZERO XSAVEERPTR WBNOINVD */
-	{ 0x80000019, PLAIN, ALL, ALL, 0, 0 },
-	{ 0x8000001a, PLAIN, ALL, 0, 0, 0 },
-	{ 0x8000001d, INDEXED, 0x3fff, ALL, ALL, ALL },
-	{ 0x8000001f, FIXED, 0, 0, 0, 0 },
-	{ 0x80000021, PLAIN, BIT(0) | BIT(2) | BIT(6), 0, 0, 0 },
-};
-
-#define BASIC_MAX 0xdu
-#define EXT_MAX 0x80000021u
-#define INDEXED_MAX 8u
 
 int cpu_has_ibpb;
 
@@ -122,91 +61,6 @@ struct cpuid cpuid_service(u32 leaf, u32 subleaf, u64 cr4)
 		return (struct cpuid) { 0 };
 	}
 	return c;
-}
-
-/* ---- what a VMM may offer ---- */
-
-static int host_has(u32 leaf)
-{
-	return leaf >> 16 == 0x4000 || cpuid(leaf & 0x80000000, 0).eax >= leaf;
-}
-
-static void put(struct abi_cpuid2 *list, u32 room, u32 leaf, u32 index, u32 flags, struct cpuid c)
-{
-	if (list->nent < room)
-		list->entries[list->nent] = (struct abi_cpuid_entry2) {
-			leaf, index, flags, c.eax, c.ebx, c.ecx, c.edx, { 0 }
-		};
-	list->nent++;
-}
-
-static void put_xstate(struct abi_cpuid2 *list, u32 room)
-{
-	struct cpuid c = { (u32)fpu_mask, fpu_bytes, fpu_bytes, (u32)(fpu_mask >> 32) };
-	u32 i;
-
-	if (!fpu_mask)
-		return;
-	put(list, room, 0xd, 0, ABI_CPUID_SIGNIFICANT_INDEX, c);
-	c = cpuid(0xd, 1);
-	/* XSAVEOPT, XSAVEC and XGETBV with ECX = 1; no XSAVES: no supervisor components */
-	put(list, room, 0xd, 1, ABI_CPUID_SIGNIFICANT_INDEX, (struct cpuid) { c.eax & 7, 0, 0, 0 });
-	for (i = 2; i < 63; i++) {
-		if (!(fpu_mask >> i & 1))
-			continue;
-		c = cpuid(0xd, i);
-		c.ecx &= ~1u;
-		c.edx = 0;
-		put(list, room, 0xd, i, ABI_CPUID_SIGNIFICANT_INDEX, c);
-	}
-}
-
-static void put_row(struct abi_cpuid2 *list, u32 room, const struct row *r)
-{
-	struct cpuid c;
-	u32 i;
-
-	if (r->kind == XSTATE) {
-		put_xstate(list, room);
-		return;
-	}
-	for (i = 0; i < (r->kind == INDEXED ? INDEXED_MAX : 1); i++) {
-		if (r->kind == FIXED)
-			c = (struct cpuid) { r->eax, r->ebx, r->ecx, r->edx };
-		else
-			c = cpuid(r->leaf, i);
-		if (r->kind != FIXED)
-			c = (struct cpuid) { c.eax & r->eax, c.ebx & r->ebx, c.ecx & r->ecx, c.edx & r->edx };
-		if (r->leaf == 0 && c.eax > BASIC_MAX)
-			c.eax = BASIC_MAX;
-		if (r->leaf == 1)
-			c.ecx |= BIT(31);	/* a hypervisor is there, as KVM says */
-		if (r->leaf == 7 && i == 0)
-			c.ebx |= BIT(1);	/* TSC_ADJUST is ours */
-		if (r->leaf == 0x80000000 && c.eax > EXT_MAX)
-			c.eax = EXT_MAX;
-		put(list, room, r->leaf, i, r->kind == INDEXED ? ABI_CPUID_SIGNIFICANT_INDEX : 0, c);
-		/* Cache leaves end with type 0; leaf 7 has one subleaf here. */
-		if (r->kind == INDEXED && (r->leaf == 7 || !(c.eax & 0x1f)))
-			break;
-	}
-}
-
-s64 op_KVM_GET_SUPPORTED_CPUID(struct call *c)
-{
-	struct abi_cpuid2 *list = (struct abi_cpuid2 *)c->buf;
-	u32 room = list->nent, i;
-
-	if (room > ABI_MAX_CPUID_ENTRIES)
-		room = ABI_MAX_CPUID_ENTRIES;
-	list->nent = 0;
-	for (i = 0; i < ARRAY_SIZE(rows); i++)
-		if (host_has(rows[i].leaf))
-			put_row(list, room, &rows[i]);
-	if (list->nent > room)
-		return -E2BIG;
-	c->out = sizeof(*list) + list->nent * sizeof(list->entries[0]);
-	return 0;
 }
 
 /* ---- a guest's own ---- */
@@ -308,40 +162,16 @@ void cpuid_guest(struct vcpu *v, u64 cr4)
 	r->rdx = c.edx;
 }
 
-/* After the first run the same table is accepted, any other is refused (as KVM). */
-static int table_same(const struct vcpu_arch *a, const struct abi_cpuid2 *list)
-{
-	return list->nent == a->cpuid_count &&
-		!memcmp(a->cpuid, list->entries, list->nent * sizeof(list->entries[0]));
-}
-
 s64 op_KVM_SET_CPUID2(struct call *c)
 {
 	const struct abi_cpuid2 *list = (const struct abi_cpuid2 *)c->buf;
 	struct vcpu_arch *a = &c->vcpu->arch;
 	u32 n = list->nent;
 
-	if (n > ABI_MAX_CPUID_ENTRIES)
-		return -E2BIG;
-	if (c->length < sizeof(*list) + n * sizeof(list->entries[0]))
+	if (n > ABI_MAX_CPUID_ENTRIES || c->length < sizeof(*list) + n * sizeof(list->entries[0]))
 		return -EINVAL;
-	if (c->vcpu->exits[EXIT_ENTRIES])
-		return table_same(a, list) ? 0 : -EINVAL;
 	memcpy(a->cpuid, list->entries, n * sizeof(list->entries[0]));
 	a->cpuid_count = n;
 	build_index(a);
-	return 0;
-}
-
-s64 op_KVM_GET_CPUID2(struct call *c)
-{
-	struct abi_cpuid2 *list = (struct abi_cpuid2 *)c->buf;
-	const struct vcpu_arch *a = &c->vcpu->arch;
-
-	if (list->nent < a->cpuid_count)
-		return -E2BIG;
-	list->nent = a->cpuid_count;
-	memcpy(list->entries, a->cpuid, a->cpuid_count * sizeof(list->entries[0]));
-	c->out = sizeof(*list) + a->cpuid_count * sizeof(list->entries[0]);
 	return 0;
 }

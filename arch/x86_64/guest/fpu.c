@@ -109,12 +109,6 @@ int fpu_set(struct vcpu *v, const u8 *image)
 	return 0;
 }
 
-/* The x87 and SSE parts were written: they are not in their initial state any more. */
-void fpu_changed(struct vcpu *v)
-{
-	*(u64 *)((u8 *)v->arch.fpu + XSAVE_HEADER) |= fpu_mask & (XCR0_X87 | XCR0_SSE);
-}
-
 static void save(void *area)
 {
 	if (fpu_mask)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * state.c - KVM's calls that read and write a vCPU's state, with KVM's checks
- * in KVM's order. Wrong state gives -EINVAL and changes nothing, but where
- * docs/abi.md says that KVM does otherwise.
+ * state.c - KVM's calls that read and write a vCPU's state. Checked here is
+ * what the hypervisor itself would load (XCR0, the XSAVE image); for the rest the
+ * processor's own checks at entry stand, and KVM's are the driver's.
  *
  * Called by: dispatch.c. Calls: the backend for what lives in its state block.
  */
@@ -62,45 +62,6 @@ s64 op_KVM_GET_SREGS(struct call *c)
 	return 0;
 }
 
-/* CR4 bits and the CPUID bit that allows each (as kvm_cr4_reserved_bits). */
-static const struct { u32 bit, leaf, reg, cpuid_bit; } cr4_features[] = {
-	{ 11, 7, 2, 2 },	/* UMIP */
-	{ 12, 7, 2, 16 },	/* LA57 */
-	{ 16, 7, 1, 0 },	/* FSGSBASE */
-	{ 17, 1, 2, 17 },	/* PCIDE */
-	{ 18, 1, 2, 26 },	/* OSXSAVE */
-	{ 20, 7, 1, 7 },	/* SMEP */
-	{ 21, 7, 1, 20 },	/* SMAP */
-	{ 22, 7, 2, 3 },	/* PKE */
-};
-
-static int cr4_valid(const struct vcpu *v, u64 cr4)
-{
-	u64 allowed = 0x7ff;	/* VME .. OSXMMEXCPT */
-	u32 i;
-
-	for (i = 0; i < ARRAY_SIZE(cr4_features); i++)
-		if (cpuid_has(v, cr4_features[i].leaf, (int)cr4_features[i].reg, cr4_features[i].cpuid_bit))
-			allowed |= 1ull << cr4_features[i].bit;
-	return !(cr4 & ~allowed);
-}
-
-static int cr0_valid(u64 cr0)
-{
-	return !(cr0 >> 32) && !((cr0 & CR0_NW) && !(cr0 & CR0_CD)) && !((cr0 & CR0_PG) && !(cr0 & CR0_PE));
-}
-
-static int sregs_valid(const struct vcpu *v, const struct abi_sregs *s)
-{
-	if ((s->efer & EFER_LME) && (s->cr0 & CR0_PG)) {
-		if (!(s->cr4 & CR4_PAE) || !(s->efer & EFER_LMA) || s->cr3 >> 52)
-			return 0;
-	} else if ((s->efer & EFER_LMA) || s->cs.l) {
-		return 0;
-	}
-	return cr4_valid(v, s->cr4) && cr0_valid(s->cr0) && apic_base_valid(v, s->apic_base);
-}
-
 static void queue_first(struct events *e, const u64 *bitmap)
 {
 	u32 i;
@@ -117,8 +78,6 @@ s64 op_KVM_SET_SREGS(struct call *c)
 {
 	struct abi_sregs *s = (struct abi_sregs *)c->buf;
 
-	if (!sregs_valid(c->vcpu, s))
-		return -EINVAL;
 	s->efer &= EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE | EFER_FFXSR;
 	c->vcpu->arch.apic_base = s->apic_base;
 	backend->set_sregs(c->vcpu, s);
@@ -181,16 +140,9 @@ s64 op_KVM_SET_VCPU_EVENTS(struct call *c)
 	const struct abi_vcpu_events *x = (const struct abi_vcpu_events *)c->buf;
 	struct events *e = &c->vcpu->arch.events;
 
-	if (x->flags & ~(ABI_EVENT_NMI_PENDING | ABI_EVENT_SIPI_VECTOR | ABI_EVENT_SHADOW | ABI_EVENT_SMM |
-			 ABI_EVENT_PAYLOAD | ABI_EVENT_TRIPLE_FAULT))
-		return -EINVAL;
-	if (x->flags & ABI_EVENT_PAYLOAD)	/* KVM_CAP_EXCEPTION_PAYLOAD is not offered */
-		return -EINVAL;
-	if (x->exception.injected && (x->exception.nr > 31 || x->exception.nr == VECTOR_NMI))
-		return -EINVAL;
 	c->vcpu->arch.work = 1;
 	e->exception = !!x->exception.injected;
-	e->exception_vector = x->exception.nr;
+	e->exception_vector = x->exception.nr & 31;
 	e->exception_has_error = !!x->exception.has_error_code;
 	e->exception_error = x->exception.error_code;
 	e->interrupt = !!x->interrupt.injected;
@@ -203,8 +155,7 @@ s64 op_KVM_SET_VCPU_EVENTS(struct call *c)
 	e->nmi_masked = !!x->nmi.masked;
 	e->nmi_iret = 0;
 	backend->nmi_mask(c->vcpu);
-	/* As KVM: the rest is done by then. KVM_CAP_X86_TRIPLE_FAULT_EVENT is not offered. */
-	return x->flags & ABI_EVENT_TRIPLE_FAULT ? -EINVAL : 0;
+	return 0;
 }
 
 /* ---- debug registers ---- */
@@ -225,11 +176,9 @@ s64 op_KVM_SET_DEBUGREGS(struct call *c)
 {
 	const struct abi_debugregs *d = (const struct abi_debugregs *)c->buf;
 
-	if (d->flags || d->dr6 >> 32 || d->dr7 >> 32)
-		return -EINVAL;
 	memcpy(c->vcpu->arch.dr, d->db, sizeof(d->db));
-	*backend->special(c->vcpu, SPECIAL_DR6) = d->dr6;
-	*backend->special(c->vcpu, SPECIAL_DR7) = d->dr7;
+	*backend->special(c->vcpu, SPECIAL_DR6) = (u32)d->dr6;
+	*backend->special(c->vcpu, SPECIAL_DR7) = (u32)d->dr7;
 	c->vcpu->arch.dr_live = 1;
 	return 0;
 }
@@ -252,42 +201,7 @@ s64 op_KVM_SET_GUEST_DEBUG(struct call *c)
 	return 0;
 }
 
-/* ---- FP and extended state: the area is in FXSAVE's and XSAVE's layout ---- */
-
-s64 op_KVM_GET_FPU(struct call *c)
-{
-	struct abi_fpu *f = (struct abi_fpu *)c->buf;
-	const u8 *x = c->vcpu->arch.fpu;
-
-	memset(f, 0, sizeof(*f));
-	memcpy(&f->fcw, x, 2);
-	memcpy(&f->fsw, x + 2, 2);
-	f->ftwx = x[4];
-	memcpy(&f->last_opcode, x + 6, 2);
-	memcpy(&f->last_ip, x + 8, 8);
-	memcpy(&f->last_dp, x + 16, 8);
-	memcpy(f->fpr, x + 32, sizeof(f->fpr));
-	memcpy(f->xmm, x + 160, sizeof(f->xmm));
-	c->out = sizeof(*f);
-	return 0;
-}
-
-s64 op_KVM_SET_FPU(struct call *c)
-{
-	const struct abi_fpu *f = (const struct abi_fpu *)c->buf;
-	u8 *x = c->vcpu->arch.fpu;
-
-	memcpy(x, &f->fcw, 2);
-	memcpy(x + 2, &f->fsw, 2);
-	x[4] = f->ftwx;
-	memcpy(x + 6, &f->last_opcode, 2);
-	memcpy(x + 8, &f->last_ip, 8);
-	memcpy(x + 16, &f->last_dp, 8);
-	memcpy(x + 32, f->fpr, sizeof(f->fpr));
-	memcpy(x + 160, f->xmm, sizeof(f->xmm));
-	fpu_changed(c->vcpu);
-	return 0;
-}
+/* ---- extended state, in XSAVE's standard layout ---- */
 
 s64 op_KVM_GET_XSAVE(struct call *c)
 {

@@ -33,7 +33,6 @@ struct events {
 	u64 nmi_iret_rip;
 };
 
-#define GUEST_MSRS 168u		/* slots for stored MSRs (guest/msr.c) */
 #define CPUID_INDEX 64u		/* leaves looked up without a search, in each of three ranges */
 
 struct vcpu_arch {
@@ -65,7 +64,6 @@ struct vcpu_arch {
 	struct abi_cpuid_entry2 *cpuid;
 	u32 cpuid_count;
 	u16 cpuid_first[3][CPUID_INDEX];	/* 1 + first entry of a leaf */
-	u64 msr[GUEST_MSRS];
 };
 
 struct vm_arch {
@@ -132,7 +130,6 @@ extern u64 fpu_mask;				/* XCR0 bits that a guest may set; 0: no XSAVE */
 extern u32 fpu_bytes;				/* of the area for all of them */
 int fpu_xcr0_valid(u64 xcr0);
 int fpu_set(struct vcpu *v, const u8 *image);	/* 4096 bytes of KVM_SET_XSAVE; 1: not valid */
-void fpu_changed(struct vcpu *v);
 
 /* CPUID for the guest's current EAX, ECX. cr4 decides OSXSAVE and OSPKE. */
 void cpuid_guest(struct vcpu *v, u64 cr4);
@@ -140,12 +137,12 @@ void cpuid_guest(struct vcpu *v, u64 cr4);
 struct cpuid cpuid_service(u32 leaf, u32 subleaf, u64 cr4);
 int cpuid_has(const struct vcpu *v, u32 leaf, int reg, u32 bit);
 
-/* From the guest: 0, or 1 = #GP. From KVM_SET_MSRS: host = 1. */
-int msr_read(struct vcpu *v, u32 msr, u64 *value, int host);
+/* 0, 1 = #GP, or MSR_UNKNOWN: not one of ours. host: it is KVM_SET_MSRS that writes. */
+#define MSR_UNKNOWN 2
+int msr_read(struct vcpu *v, u32 msr, u64 *value);
 int msr_write(struct vcpu *v, u32 msr, u64 value, int host);
 void msr_reset(struct vcpu *v);
 int efer_valid(u64 efer);
-int apic_base_valid(const struct vcpu *v, u64 value);
 
 void queue_exception(struct vcpu *v, u32 vector, int has_error, u32 error);
 

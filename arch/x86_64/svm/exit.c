@@ -187,25 +187,6 @@ static int exit_cpuid(struct cpu *cpu, struct vcpu *v, struct vmcb *b)
 	return 0;
 }
 
-static int exit_msr(struct cpu *cpu, struct vcpu *v, struct vmcb *b)
-{
-	u64 value = (u32)b->rax | v->arch.regs.rdx << 32;
-	u32 msr = (u32)v->arch.regs.rcx;
-
-	(void)cpu;
-	if (b->exit_info1) {
-		if (msr_write(v, msr, value, 0))
-			return fault_gp(v);
-	} else {
-		if (msr_read(v, msr, &value, 0))
-			return fault_gp(v);
-		b->rax = (u32)value;
-		v->arch.regs.rdx = value >> 32;
-	}
-	svm_skip(b, 2);
-	return 0;
-}
-
 /* KVM's answers (Documentation/virt/kvm/x86/hypercalls): we offer none of its calls but the one that needs no state. */
 #define KVM_HC_VAPIC_POLL_IRQ 1
 #define KVM_ENOSYS 1000
@@ -399,6 +380,32 @@ static int exit_io(struct cpu *cpu, struct vcpu *v, struct vmcb *b)
 	x->data = b->rax;
 	x->next_rip = b->exit_info2;
 	return 1;
+}
+
+/* A register that is not ours is the driver's. */
+static int exit_msr(struct cpu *cpu, struct vcpu *v, struct vmcb *b)
+{
+	u64 value = (u32)b->rax | v->arch.regs.rdx << 32;
+	u32 msr = (u32)v->arch.regs.rcx, write = (u32)b->exit_info1;
+	int result = write ? msr_write(v, msr, value, 0) : msr_read(v, msr, &value);
+
+	(void)cpu;
+	if (result == MSR_UNKNOWN) {
+		exit_common(v, EXIT_MSR);
+		v->page->out.port = msr;
+		v->page->out.write = write;
+		v->page->out.data = value;
+		v->page->out.next_rip = svm_next_rip(b, 2);
+		return 1;
+	}
+	if (result)
+		return fault_gp(v);
+	if (!write) {
+		b->rax = (u32)value;
+		v->arch.regs.rdx = value >> 32;
+	}
+	svm_skip(b, 2);
+	return 0;
 }
 
 static int exit_npf(struct cpu *cpu, struct vcpu *v, struct vmcb *b)

@@ -252,6 +252,8 @@ void svm_set_fields(struct vcpu *v, u32 flags, const struct exit_resume *in)
 
 	if (flags & RESUME_RAX)
 		b->rax = READ_ONCE(in->rax);
+	if (flags & RESUME_RDX)
+		v->arch.regs.rdx = READ_ONCE(in->rdx);
 	if (flags & RESUME_RIP)
 		b->rip = READ_ONCE(in->rip);
 	if (flags & (RESUME_RIP | RESUME_REGS))

@@ -30,9 +30,14 @@ static inline void svm_nmi_window(void)
 }
 
 /* The instruction's end: from the CPU when it tells, otherwise by the known length. */
+static inline u64 svm_next_rip(const struct vmcb *b, u32 length)
+{
+	return (svm_features & SVM_NRIPS) && b->next_rip ? b->next_rip : b->rip + length;
+}
+
 static inline void svm_skip(struct vmcb *b, u32 length)
 {
-	b->rip = (svm_features & SVM_NRIPS) && b->next_rip ? b->next_rip : b->rip + length;
+	b->rip = svm_next_rip(b, length);
 	b->int_shadow = 0;
 }
 

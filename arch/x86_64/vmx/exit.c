@@ -202,31 +202,6 @@ static int exit_cpuid(struct cpu *cpu, struct vcpu *v)
 	return 0;
 }
 
-static int exit_rdmsr(struct cpu *cpu, struct vcpu *v)
-{
-	struct gprs *r = &v->arch.regs;
-	u64 value;
-
-	(void)cpu;
-	if (msr_read(v, (u32)r->rcx, &value, 0))
-		return fault_gp(v);
-	r->rax = (u32)value;
-	r->rdx = value >> 32;
-	vmx_skip();
-	return 0;
-}
-
-static int exit_wrmsr(struct cpu *cpu, struct vcpu *v)
-{
-	struct gprs *r = &v->arch.regs;
-
-	(void)cpu;
-	if (msr_write(v, (u32)r->rcx, (u32)r->rax | r->rdx << 32, 0))
-		return fault_gp(v);
-	vmx_skip();
-	return 0;
-}
-
 /* KVM's answers (Documentation/virt/kvm/x86/hypercalls): we offer none of its calls but the one that needs no state. */
 #define KVM_HC_VAPIC_POLL_IRQ 1
 #define KVM_ENOSYS 1000
@@ -439,6 +414,49 @@ static int exit_io(struct cpu *cpu, struct vcpu *v)
 	x->data = v->arch.regs.rax;
 	x->next_rip = x->rip + vmread(VMCS_EXIT_LENGTH);
 	return 1;
+}
+
+/* A register that is not ours is the driver's. */
+static int exit_msr(struct vcpu *v, u32 write, u64 value, int result)
+{
+	struct exit_state *x = &v->page->out;
+
+	if (result != MSR_UNKNOWN)
+		return fault_gp(v);
+	exit_common(v, EXIT_MSR);
+	x->port = (u32)v->arch.regs.rcx;
+	x->write = write;
+	x->data = value;
+	x->next_rip = x->rip + vmread(VMCS_EXIT_LENGTH);
+	return 1;
+}
+
+static int exit_rdmsr(struct cpu *cpu, struct vcpu *v)
+{
+	struct gprs *r = &v->arch.regs;
+	u64 value;
+	int result = msr_read(v, (u32)r->rcx, &value);
+
+	(void)cpu;
+	if (result)
+		return exit_msr(v, 0, 0, result);
+	r->rax = (u32)value;
+	r->rdx = value >> 32;
+	vmx_skip();
+	return 0;
+}
+
+static int exit_wrmsr(struct cpu *cpu, struct vcpu *v)
+{
+	struct gprs *r = &v->arch.regs;
+	u64 value = (u32)r->rax | r->rdx << 32;
+	int result = msr_write(v, (u32)r->rcx, value, 0);
+
+	(void)cpu;
+	if (result)
+		return exit_msr(v, 1, value, result);
+	vmx_skip();
+	return 0;
 }
 
 static int exit_ept(struct cpu *cpu, struct vcpu *v)

@@ -431,6 +431,8 @@ void vmx_set_fields(struct vcpu *v, u32 flags, const struct exit_resume *in)
 {
 	if (flags & RESUME_RAX)
 		v->arch.regs.rax = READ_ONCE(in->rax);
+	if (flags & RESUME_RDX)
+		v->arch.regs.rdx = READ_ONCE(in->rdx);
 	if (flags & RESUME_RIP)
 		slot_set(v, SLOT_RIP, READ_ONCE(in->rip));
 	if (flags & (RESUME_RIP | RESUME_REGS))

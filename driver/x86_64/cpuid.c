@@ -1,0 +1,341 @@
+// SPDX-License-Identifier: (GPL-2.0 OR BSD-2-Clause)
+/*
+ * cpuid.c - CPUID tables: what a VMM may offer (KVM_GET_SUPPORTED_CPUID), the
+ * table that it sets, and questions about that.
+ *
+ * Owns: vcpu.arch.cpuid, a copy of what the hypervisor answers the guest from.
+ * The rows say which bits of the machine's own answer a guest can use; what has
+ * no row is not offered.
+ * Called by: main.c, vcpu.c through the tables of ioctl.c. Concurrency: v->lock.
+ * See: APM volume 3, appendix E; SDM volume 2A, CPUID.
+ */
+#include <linux/slab.h>
+#include <asm/processor.h>
+
+#include "tenon.h"
+
+#define ALL 0xffffffffu
+#define B(n) (1u << (n))
+/* XCR0 bits that the hypervisor switches: x87, SSE, AVX, AVX-512, PKRU. */
+#define XCR0_SWITCHED 0x2e7ull
+#define PHYSADDR_LEAF 0x80000008u
+#define PHYSADDR_DEFAULT 36u
+
+struct regs4 { u32 eax, ebx, ecx, edx; };
+
+/* ECX of leaf 1: SSE3 PCLMUL SSSE3 FMA CX16 PCID SSE4.1 SSE4.2 MOVBE POPCNT AES XSAVE AVX F16C RDRAND */
+#define LEAF1_ECX (B(0) | B(1) | B(9) | B(12) | B(13) | B(17) | B(19) | B(20) | B(22) | \
+		   B(23) | B(25) | B(26) | B(28) | B(29) | B(30))
+/* EDX: all but PSN, DS, ACPI, HTT, TM, PBE */
+#define LEAF1_EDX 0x0f8bfbffu
+/* EBX of leaf 7: FSGSBASE BMI1 AVX2 FDP SMEP BMI2 ERMS INVPCID FCS AVX512F/DQ RDSEED ADX SMAP IFMA CLFLUSHOPT CLWB PF ER CD SHA BW VL */
+#define LEAF7_EBX (B(0) | B(3) | B(5) | B(6) | B(7) | B(8) | B(9) | B(10) | B(13) | B(16) | \
+		   B(17) | B(18) | B(19) | B(20) | B(21) | B(23) | B(24) | B(26) | B(27) | \
+		   B(28) | B(29) | B(30) | B(31))
+/* ECX: AVX512VBMI UMIP PKU VBMI2 GFNI VAES VPCLMUL VNNI BITALG VPOPCNTDQ RDPID CLDEMOTE MOVDIRI MOVDIR64B */
+#define LEAF7_ECX (B(1) | B(2) | B(3) | B(6) | B(8) | B(9) | B(10) | B(11) | B(12) | B(14) | \
+		   B(22) | B(25) | B(27) | B(28))
+/* EDX: 4VNNIW 4FMAPS FSRM VP2INTERSECT SERIALIZE */
+#define LEAF7_EDX (B(2) | B(3) | B(4) | B(8) | B(14))
+/* ECX of 0x80000001: LAHF CMP_LEGACY CR8 ABM SSE4A MISALIGN PREFETCH OSVW XOP FMA4 TBM TOPOEXT */
+#define EXT1_ECX (B(0) | B(1) | B(4) | B(5) | B(6) | B(7) | B(8) | B(9) | B(11) | B(16) | \
+		  B(21) | B(22))
+/* EDX: the basic ones, SYSCALL NX MMXEXT FXSR_OPT GBPAGES RDTSCP LM 3DNOWEXT 3DNOW */
+#define EXT1_EDX (0x0183f3ffu | B(11) | B(20) | B(22) | B(23) | B(24) | B(25) | B(26) | B(27) | \
+		  B(29) | B(30) | B(31))
+
+enum { PLAIN, INDEXED, XSTATE, FIXED };
+
+static const struct row {
+	u32 leaf;
+	u32 kind;
+	u32 eax, ebx, ecx, edx;	/* masks; FIXED: values */
+} rows[] = {
+	{ 0x00000000, PLAIN, ALL, ALL, ALL, ALL },
+	{ 0x00000001, PLAIN, ALL, ALL, LEAF1_ECX, LEAF1_EDX },
+	{ 0x00000002, PLAIN, ALL, ALL, ALL, ALL },
+	{ 0x00000004, INDEXED, 0x3fff, ALL, ALL, ALL },
+	{ 0x00000006, FIXED, 4, 0, 0, 0 },	/* ARAT */
+	{ 0x00000007, INDEXED, 0, LEAF7_EBX, LEAF7_ECX, LEAF7_EDX },
+	{ 0x0000000d, XSTATE, ALL, ALL, ALL, ALL },
+	{ 0x40000000, FIXED, 0x40000001, 0x4b4d564b, 0x564b4d56, 0x4d },	/* "KVMKVMKVM" */
+	{ 0x40000001, FIXED, 0, 0, 0, 0 },	/* paravirtual features: none yet */
+	{ 0x80000000, PLAIN, ALL, ALL, ALL, ALL },
+	{ 0x80000001, PLAIN, ALL, ALL, EXT1_ECX, EXT1_EDX },
+	{ 0x80000002, PLAIN, ALL, ALL, ALL, ALL },
+	{ 0x80000003, PLAIN, ALL, ALL, ALL, ALL },
+	{ 0x80000004, PLAIN, ALL, ALL, ALL, ALL },
+	{ 0x80000005, PLAIN, ALL, ALL, ALL, ALL },
+	{ 0x80000006, PLAIN, ALL, ALL, ALL, ALL },
+	{ 0x80000007, PLAIN, 0, 0, 0, B(8) },	/* constant TSC */
+	{ 0x80000008, PLAIN, 0xffff, B(0) | B(2) | B(9), 0, 0 },	/* CLZERO XSAVEERPTR WBNOINVD */
+	{ 0x80000019, PLAIN, ALL, ALL, 0, 0 },
+	{ 0x8000001a, PLAIN, ALL, 0, 0, 0 },
+	{ 0x8000001d, INDEXED, 0x3fff, ALL, ALL, ALL },
+	{ 0x8000001f, FIXED, 0, 0, 0, 0 },
+	{ 0x80000021, PLAIN, B(0) | B(2) | B(6), 0, 0, 0 },
+};
+
+#define BASIC_MAX 0xdu
+#define EXT_MAX 0x80000021u
+#define INDEXED_MAX 8u
+
+static struct regs4 ask(u32 leaf, u32 index)
+{
+	struct regs4 r;
+
+	cpuid_count(leaf, index, &r.eax, &r.ebx, &r.ecx, &r.edx);
+	return r;
+}
+
+/* ---- what a VMM may offer ---- */
+
+static u64 xcr0_offered(void)
+{
+	struct regs4 c = ask(0xd, 0);
+	u64 mask = (c.eax | (u64)c.edx << 32) & XCR0_SWITCHED;
+
+	if (!(ask(1, 0).ecx & B(26)))
+		return 0;
+	return ask(7, 0).ecx & B(3) ? mask : mask & ~0x200ull;
+}
+
+/* Bytes of an XSAVE area for these components, standard format. */
+static u32 xstate_size(u64 mask)
+{
+	u32 size = 576, i;
+
+	for (i = 2; i < 63; i++) {
+		struct regs4 c;
+
+		if (!(mask >> i & 1))
+			continue;
+		c = ask(0xd, i);
+		size = max(size, c.eax + c.ebx);
+	}
+	return size;
+}
+
+static bool host_has(u32 leaf)
+{
+	return leaf >> 16 == 0x4000 || ask(leaf & 0x80000000, 0).eax >= leaf;
+}
+
+static void put(struct abi_cpuid2 *list, u32 room, u32 leaf, u32 index, u32 flags, struct regs4 c)
+{
+	if (list->nent < room)
+		list->entries[list->nent] = (struct abi_cpuid_entry2) {
+			leaf, index, flags, c.eax, c.ebx, c.ecx, c.edx, { 0 }
+		};
+	list->nent++;
+}
+
+static void put_xstate(struct abi_cpuid2 *list, u32 room)
+{
+	u64 mask = xcr0_offered();
+	u32 size = xstate_size(mask), i;
+	struct regs4 c = { (u32)mask, size, size, (u32)(mask >> 32) };
+
+	if (!mask)
+		return;
+	put(list, room, 0xd, 0, ABI_CPUID_SIGNIFICANT_INDEX, c);
+	c = ask(0xd, 1);
+	/* XSAVEOPT, XSAVEC and XGETBV with ECX = 1; no XSAVES: no supervisor components */
+	put(list, room, 0xd, 1, ABI_CPUID_SIGNIFICANT_INDEX, (struct regs4) { c.eax & 7, 0, 0, 0 });
+	for (i = 2; i < 63; i++) {
+		if (!(mask >> i & 1))
+			continue;
+		c = ask(0xd, i);
+		c.ecx &= ~1u;
+		c.edx = 0;
+		put(list, room, 0xd, i, ABI_CPUID_SIGNIFICANT_INDEX, c);
+	}
+}
+
+static void put_row(struct abi_cpuid2 *list, u32 room, const struct row *r)
+{
+	struct regs4 c;
+	u32 i;
+
+	if (r->kind == XSTATE) {
+		put_xstate(list, room);
+		return;
+	}
+	for (i = 0; i < (r->kind == INDEXED ? INDEXED_MAX : 1); i++) {
+		if (r->kind == FIXED)
+			c = (struct regs4) { r->eax, r->ebx, r->ecx, r->edx };
+		else
+			c = ask(r->leaf, i);
+		if (r->kind != FIXED)
+			c = (struct regs4) { c.eax & r->eax, c.ebx & r->ebx, c.ecx & r->ecx, c.edx & r->edx };
+		if (r->leaf == 0 && c.eax > BASIC_MAX)
+			c.eax = BASIC_MAX;
+		if (r->leaf == 1)
+			c.ecx |= B(31);	/* a hypervisor is there, as KVM says */
+		if (r->leaf == 7 && i == 0)
+			c.ebx |= B(1);	/* TSC_ADJUST is ours */
+		if (r->leaf == 0x80000000 && c.eax > EXT_MAX)
+			c.eax = EXT_MAX;
+		put(list, room, r->leaf, i, r->kind == INDEXED ? ABI_CPUID_SIGNIFICANT_INDEX : 0, c);
+		/* Cache leaves end with type 0; leaf 7 has one subleaf here. */
+		if (r->kind == INDEXED && (r->leaf == 7 || !(c.eax & 0x1f)))
+			break;
+	}
+}
+
+
+/* ---- the ioctls ---- */
+
+static struct abi_cpuid2 *cpuid_alloc(void)
+{
+	return kvzalloc(ABI_CPUID_BYTES, GFP_KERNEL_ACCOUNT);
+}
+
+static long list_to_user(struct kvm_cpuid2 __user *user, const struct abi_cpuid2 *list)
+{
+	u32 room;
+
+	if (get_user(room, &user->nent))
+		return -EFAULT;
+	if (room < list->nent)
+		return -E2BIG;
+	return copy_to_user(user, list, struct_size(list, entries, list->nent)) ? -EFAULT : 0;
+}
+
+long cpuid_supported(void *object, unsigned long arg)
+{
+	struct abi_cpuid2 *list = cpuid_alloc();
+	long rc;
+	u32 i;
+
+	if (!list)
+		return -ENOMEM;
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		if (host_has(rows[i].leaf))
+			put_row(list, ABI_MAX_CPUID_ENTRIES, &rows[i]);
+	}
+	rc = list_to_user((void __user *)arg, list);
+	kvfree(list);
+	return rc;
+}
+
+long cpuid_get2(void *object, unsigned long arg)
+{
+	struct vcpu *v = object;
+
+	return list_to_user((void __user *)arg, v->arch.cpuid);
+}
+
+static const struct abi_cpuid_entry2 *find(const struct abi_cpuid2 *list, u32 leaf)
+{
+	u32 i;
+
+	for (i = 0; i < list->nent; i++) {
+		if (list->entries[i].function == leaf && !list->entries[i].index)
+			return &list->entries[i];
+	}
+	return NULL;
+}
+
+bool cpuid_has(const struct vcpu *v, u32 leaf, u32 reg, u32 bit)
+{
+	const struct abi_cpuid_entry2 *e = find(v->arch.cpuid, leaf);
+
+	return e && (&e->eax)[reg] >> bit & 1;
+}
+
+/* KVM knows 48 and 57 bits of linear address, and takes 0 for "not said". */
+static bool linear_bits_ok(const struct abi_cpuid2 *list)
+{
+	const struct abi_cpuid_entry2 *e = find(list, PHYSADDR_LEAF);
+	u8 bits = e ? e->eax >> 8 : 0;
+
+	return !bits || bits == 48 || bits == 57;
+}
+
+static void physaddr_note(struct vcpu *v)
+{
+	const struct abi_cpuid_entry2 *e = find(v->arch.cpuid, PHYSADDR_LEAF);
+
+	v->arch.maxphyaddr = e && (u8)e->eax ? min_t(u8, e->eax, 52) : PHYSADDR_DEFAULT;
+}
+
+/* Hand a table over; it stays the driver's as well. After the first run only the same one is taken. */
+static long cpuid_set(struct vcpu *v, const struct abi_cpuid2 *list)
+{
+	size_t bytes = struct_size(list, entries, list->nent);
+	long rc;
+
+	if (v->arch.ran)
+		return list->nent == v->arch.cpuid->nent &&
+			!memcmp(list->entries, v->arch.cpuid->entries, bytes - sizeof(*list)) ? 0 : -EINVAL;
+	if (!linear_bits_ok(list))
+		return -EINVAL;
+	rc = vm_call(v->vm, OPX_KVM_SET_CPUID2, v->handle, 0, list, bytes, NULL);
+	if (rc < 0)
+		return rc;
+	memcpy(v->arch.cpuid, list, bytes);
+	physaddr_note(v);
+	return 0;
+}
+
+int cpuid_init(struct vcpu *v)
+{
+	v->arch.maxphyaddr = PHYSADDR_DEFAULT;
+	v->arch.cpuid = cpuid_alloc();
+	return v->arch.cpuid ? 0 : -ENOMEM;
+}
+
+long cpuid_set2(void *object, unsigned long arg)
+{
+	struct kvm_cpuid2 __user *user = (void __user *)arg;
+	struct abi_cpuid2 *cpuid = cpuid_alloc();
+	long rc = -EFAULT;
+
+	if (!cpuid)
+		return -ENOMEM;
+	if (copy_from_user(cpuid, user, sizeof(*cpuid)))
+		goto out;
+	rc = -E2BIG;
+	if (cpuid->nent > ABI_MAX_CPUID_ENTRIES)
+		goto out;
+	rc = -EFAULT;
+	if (copy_from_user(cpuid->entries, user->entries, cpuid->nent * sizeof(cpuid->entries[0])))
+		goto out;
+	rc = cpuid_set(object, cpuid);
+out:
+	kvfree(cpuid);
+	return rc;
+}
+
+/* The old form: a table without index and flags. */
+long cpuid_set_old(void *object, unsigned long arg)
+{
+	struct kvm_cpuid __user *user = (void __user *)arg;
+	struct abi_cpuid2 *cpuid;
+	struct kvm_cpuid_entry old;
+	long rc = 0;
+	u32 nent, i;
+
+	if (get_user(nent, &user->nent))
+		return -EFAULT;
+	if (nent > ABI_MAX_CPUID_ENTRIES)
+		return -E2BIG;
+	cpuid = cpuid_alloc();
+	if (!cpuid)
+		return -ENOMEM;
+	cpuid->nent = nent;
+	for (i = 0; i < nent && !rc; i++) {
+		if (copy_from_user(&old, &user->entries[i], sizeof(old)))
+			rc = -EFAULT;
+		else
+			cpuid->entries[i] = (struct abi_cpuid_entry2){
+				.function = old.function, .eax = old.eax, .ebx = old.ebx,
+				.ecx = old.ecx, .edx = old.edx,
+			};
+	}
+	if (!rc)
+		rc = cpuid_set(object, cpuid);
+	kvfree(cpuid);
+	return rc;
+}

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: (GPL-2.0 OR BSD-2-Clause)
+/*
+ * msr.c - the guest's registers that nothing but the guest looks at: MTRRs,
+ * machine-check banks, and what an operating system probes. Those that the
+ * processor or the hypervisor acts on are the hypervisor's.
+ *
+ * Owns: vcpu.arch.msr. One row serves RDMSR and WRMSR (EXIT_MSR), KVM_GET_MSRS,
+ * KVM_SET_MSRS, reset and the index list. What has no row anywhere is #GP to the
+ * guest, and ends KVM_SET_MSRS.
+ * Called by: exits.c, ioctl.c. Concurrency: v->lock.
+ * See: APM volume 2, appendix A; SDM volume 4.
+ */
+#include <linux/slab.h>
+
+#include "tenon.h"
+
+#define MSR_SLOTS 168u
+#define HWCR_STORED 0x40000ull
+#define VECTOR_GP 13u
+
+enum msr_kind {
+	STORED,		/* a slot of vcpu.arch.msr */
+	CONSTANT,	/* reads `reset`; a write is #GP, but the VMM may write the same value */
+	QUIET,		/* reads 0; writes are dropped */
+	ZERO,		/* reads 0; a write is #GP, but 0 from the VMM */
+};
+
+static bool memory_type(u64 t)
+{
+	return t == 0 || t == 1 || t == 4 || t == 5 || t == 6;
+}
+
+static bool mtrr_fixed_check(u32 msr, u64 value)
+{
+	u32 i;
+
+	for (i = 0; i < 64; i += 8)
+		if (!memory_type(value >> i & 0xff))
+			return false;
+	return true;
+}
+
+static bool mtrr_def_check(u32 msr, u64 value)
+{
+	return memory_type(value & 0xff) && !(value & ~0xcffull);
+}
+
+static bool mtrr_var_check(u32 msr, u64 value)
+{
+	if (value >> 52)
+		return false;
+	return msr & 1 ? !(value & 0x7ff) : memory_type(value & 0xff) && !(value & 0xf00);
+}
+
+static bool mcg_ctl_check(u32 msr, u64 value)
+{
+	return value == 0 || value == ~0ull;
+}
+
+/* Nothing but McStatusWrEn can be on; three bits are dropped (as KVM). */
+static bool hwcr_check(u32 msr, u64 value)
+{
+	return !(value & ~(0x40000ull | 0x40 | 0x100 | 0x8));
+}
+
+static const struct msr_row {
+	u32 first, last;
+	u8 kind;
+	u8 slot;
+	u8 listed;
+	bool (*check)(u32 msr, u64 value);
+	u64 reset;
+} rows[] = {
+	{ 0x00, 0x01, ZERO, 0, 0, NULL, 0 },			/* P5 machine check */
+	{ 0x11, 0x12, CONSTANT, 0, 0, NULL, 0 },		/* kvmclock, old numbers: off, and stays off */
+	{ 0x17, 0x17, ZERO, 0, 0, NULL, 0 },			/* PLATFORM_ID */
+	{ 0x2a, 0x2a, ZERO, 0, 0, NULL, 0 },			/* EBL_CR_POWERON */
+	{ 0x79, 0x79, QUIET, 0, 0, NULL, 0 },			/* microcode update */
+	{ 0x8b, 0x8b, STORED, 0, 0, NULL, 0x01000065 },		/* microcode revision, as KVM's for AMD */
+	{ 0xfe, 0xfe, CONSTANT, 0, 0, NULL, 0x508 },		/* MTRRcap: 8 ranges, fixed ranges, WC */
+	{ 0x179, 0x179, CONSTANT, 0, 0, NULL, 0x120 },		/* MCG_CAP: 32 banks, MCG_CTL */
+	{ 0x17a, 0x17a, STORED, 1, 1, NULL, 0 },		/* MCG_STATUS */
+	{ 0x17b, 0x17b, STORED, 2, 1, mcg_ctl_check, 0 },
+	{ 0x199, 0x199, ZERO, 0, 0, NULL, 0 },			/* PERF_CTL */
+	{ 0x1a0, 0x1a0, STORED, 3, 1, NULL, 0x1 },		/* MISC_ENABLE: fast strings */
+	{ 0x1d9, 0x1d9, QUIET, 0, 0, NULL, 0 },			/* DEBUGCTL */
+	{ 0x1db, 0x1de, ZERO, 0, 0, NULL, 0 },			/* last branch records */
+	{ 0x200, 0x20f, STORED, 4, 0, mtrr_var_check, 0 },
+	{ 0x250, 0x250, STORED, 20, 0, mtrr_fixed_check, 0 },
+	{ 0x258, 0x259, STORED, 21, 0, mtrr_fixed_check, 0 },
+	{ 0x268, 0x26f, STORED, 23, 0, mtrr_fixed_check, 0 },
+	{ 0x2ff, 0x2ff, STORED, 31, 0, mtrr_def_check, 0 },
+	{ 0x400, 0x47f, STORED, 40, 0, NULL, 0 },		/* machine-check banks: never an error in them */
+	{ 0x606, 0x606, ZERO, 0, 0, NULL, 0 },			/* energy: units, counters */
+	{ 0x611, 0x611, ZERO, 0, 0, NULL, 0 },
+	{ 0x619, 0x619, ZERO, 0, 0, NULL, 0 },
+	{ 0x639, 0x639, ZERO, 0, 0, NULL, 0 },
+	{ 0x641, 0x641, ZERO, 0, 0, NULL, 0 },
+	{ 0xc0010000, 0xc0010007, QUIET, 0, 0, NULL, 0 },	/* K7 performance counters */
+	{ 0xc0010010, 0xc0010010, ZERO, 0, 0, NULL, 0 },	/* SYSCFG */
+	{ 0xc0010015, 0xc0010015, STORED, 32, 0, hwcr_check, 0 },	/* HWCR */
+	{ 0xc001001b, 0xc001001b, QUIET, 0, 0, NULL, 0 },	/* CLK_CTL */
+	{ 0xc001001f, 0xc001001f, QUIET, 0, 0, NULL, 0 },	/* NB_CFG */
+	{ 0xc0010020, 0xc0010020, QUIET, 0, 0, NULL, 0 },	/* patch loader */
+	{ 0xc0010055, 0xc0010055, ZERO, 0, 0, NULL, 0 },	/* interrupt pending message */
+	{ 0xc0010058, 0xc0010058, ZERO, 0, 0, NULL, 0 },	/* MMIO configuration base */
+	{ 0xc0010112, 0xc0010113, ZERO, 0, 0, NULL, 0 },	/* TSEG base and mask */
+	{ 0xc0010117, 0xc0010117, QUIET, 0, 0, NULL, 0 },	/* VM_HSAVE_PA */
+	{ 0xc0010140, 0xc0010141, STORED, 33, 0, NULL, 0 },	/* OS visible workarounds */
+	{ 0xc0011022, 0xc0011023, QUIET, 0, 0, NULL, 0 },	/* DC_CFG, BU_CFG */
+	{ 0xc0011029, 0xc0011029, STORED, 35, 1, NULL, 0 },	/* DE_CFG */
+	{ 0xc001102a, 0xc001102a, QUIET, 0, 0, NULL, 0 },	/* BU_CFG2 */
+	{ 0xc001102c, 0xc001102c, QUIET, 0, 0, NULL, 0 },	/* EX_CFG */
+};
+
+static const struct msr_row *find(u32 msr)
+{
+	u32 low = 0, high = ARRAY_SIZE(rows);
+
+	while (low < high) {
+		u32 mid = (low + high) / 2;
+
+		if (msr > rows[mid].last)
+			low = mid + 1;
+		else if (msr < rows[mid].first)
+			high = mid;
+		else
+			return &rows[mid];
+	}
+	return NULL;
+}
+
+static u64 *stored(struct vcpu *v, const struct msr_row *r, u32 msr)
+{
+	return &v->arch.msr[r->slot + (msr - r->first)];
+}
+
+int msr_read(struct vcpu *v, u32 msr, u64 *value)
+{
+	const struct msr_row *r = find(msr);
+
+	if (!r)
+		return MSR_NONE;
+	*value = r->kind == STORED ? *stored(v, r, msr) : r->kind == CONSTANT ? r->reset : 0;
+	return 0;
+}
+
+int msr_write(struct vcpu *v, u32 msr, u64 value, bool host)
+{
+	const struct msr_row *r = find(msr);
+
+	if (!r)
+		return MSR_NONE;
+	if (r->check && !r->check(msr, value))
+		return MSR_BAD;
+	switch (r->kind) {
+	case STORED:
+		*stored(v, r, msr) = msr == 0xc0010015 ? value & HWCR_STORED : value;
+		return 0;
+	case CONSTANT:
+		return host && value == r->reset ? 0 : MSR_BAD;
+	case ZERO:
+		return host && !value ? 0 : MSR_BAD;
+	default:
+		return 0;
+	}
+}
+
+u32 msr_list_own(u32 *indices)
+{
+	u32 i, msr, n = 0;
+
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		for (msr = rows[i].first; rows[i].listed && msr <= rows[i].last; msr++)
+			indices[n++] = msr;
+	}
+	return n;
+}
+
+/* The guest's own RDMSR or WRMSR of a register that the hypervisor does not keep. */
+int msr_exit(struct vcpu *v)
+{
+	const struct exit_state *out = &v->exit->out;
+	struct exit_resume *in = &v->exit->in;
+	u64 value = out->data;
+	int rc = out->write ? msr_write(v, out->port, value, false) : msr_read(v, out->port, &value);
+
+	if (rc) {
+		in->inject_vector = VECTOR_GP;
+		in->inject_has_error = 1;
+		in->inject_error = 0;
+		in->flags |= RESUME_INJECT;
+		return 1;
+	}
+	if (!out->write) {
+		in->rax = (u32)value;
+		in->rdx = value >> 32;
+		in->flags |= RESUME_RAX | RESUME_RDX;
+	}
+	in->rip = out->next_rip;
+	in->flags |= RESUME_RIP;
+	return 1;
+}
+
+int msr_init(struct vcpu *v)
+{
+	u32 i, msr;
+
+	v->arch.msr = kcalloc(MSR_SLOTS, sizeof(u64), GFP_KERNEL_ACCOUNT);
+	if (!v->arch.msr)
+		return -ENOMEM;
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		for (msr = rows[i].first; rows[i].kind == STORED && msr <= rows[i].last; msr++)
+			*stored(v, &rows[i], msr) = rows[i].reset;
+	}
+	return 0;
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: (GPL-2.0 OR BSD-2-Clause) */
+/*
+ * x86_64/objects.h - what x86-64 keeps in struct vm and struct vcpu.
+ * Included by: tenon.h, before those.
+ */
+#ifndef DRIVER_X86_64_OBJECTS_H
+#define DRIVER_X86_64_OBJECTS_H
+
+struct emulation;
+
+struct arch_vm {
+	s64 clock_offset;
+	u64 identity_map;
+	u32 tsc_khz;
+};
+
+struct arch_vcpu {
+	/* What KVM_RUN reports when the guest did not run; kept by ioctls. */
+	u64 apic_base, cr8;
+	u8 if_flag, ready;
+	/* A port access that the VMM finishes. */
+	u64 io_linear, rip, cs_base, rax;
+	u32 io_size;
+	bool io_in;
+	u32 maxphyaddr;
+	bool ran;		/* entered once: CPUID is settled */
+	u64 *msr;		/* msr.c */
+	struct abi_cpuid2 *cpuid;
+	struct emulation *emulation;
+};
+
+#endif
