@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: (GPL-2.0 OR BSD-2-Clause) */
+/*
+ * arm64/arch.h - what the driver's core asks of the arm64 part.
+ *
+ * Owns: the doorbell instruction, and the declarations of caps.c, ioctl.c,
+ * exits.c, psci.c and timer.c.
+ * Included by: tenon.h, at its end.
+ */
+#ifndef DRIVER_ARM64_ARCH_H
+#define DRIVER_ARM64_ARCH_H
+
+#include <linux/stringify.h>
+
+#include "arm64/exit.h"
+
+/* HVC keeps every register but X0 (abi/hypercall.h). */
+static inline s64 arch_hypercall(u64 number, u64 arg)
+{
+	register u64 x0 asm("x0") = number;
+	register u64 x1 asm("x1") = arg;
+
+	asm volatile("hvc #" __stringify(ABI_HVC) : "+r" (x0) : "r" (x1) : "memory");
+	return x0;
+}
+
+#define ARCH_MMAP_PAGES 2	/* kvm_run, coalesced ring */
+#define ARCH_PIO_PAGE (~0ul)	/* none */
+#define ARCH_COALESCED_PAGE KVM_COALESCED_MMIO_PAGE_OFFSET
+
+/* Index of struct exit_stats: what statistics call it. */
+#define ARCH_EXIT_NAMES \
+	[EXIT_INTR] = "intr", [EXIT_WFI] = "wfi", [EXIT_FAULT] = "fault", [EXIT_SMCCC] = "smccc", \
+	[EXIT_SERROR] = "serror", [EXIT_SYSREG] = "sysreg", [EXIT_FP] = "fp", [EXIT_SMC] = "smc", \
+	[EXIT_HYPERCALL] = "hypercall", [EXIT_OWN_TIMER] = "own_timer", [EXIT_OTHER] = "other", \
+	[EXIT_ENTRIES] = "entries",
+
+/* caps.c. Values of KVM_CHECK_EXTENSION; 0 for every other number. */
+struct cap_row {
+	u32 cap;
+	u32 value;
+};
+
+bool arch_detect(void);
+long arch_cap(u32 cap);
+u64 arch_max_gfn(void);
+u32 arch_target(void);		/* of KVM_ARM_PREFERRED_TARGET */
+
+/* timer.c: the virtual timer's interrupt on every CPU. */
+int arch_init(void);
+void arch_exit(void);
+ktime_t timer_delay(u64 deadline);	/* from now until the counter reaches it */
+
+/* ioctl.c: tables that a zero row ends; the errno for a number in none. */
+extern const struct ioctl_row arch_system_ioctls[];
+extern const struct ioctl_row arch_vm_ioctls[];
+extern const struct ioctl_row arch_vcpu_ioctls[];
+#define ARCH_VM_NO_IOCTL (-EINVAL)
+
+void arch_vm_init(struct vm *vm);
+int arch_vcpu_init(struct vcpu *v);
+void arch_vcpu_free(struct vcpu *v);
+/* Before an operation is forwarded: 0, or -errno that the hypervisor would not know of. */
+static inline int arch_vcpu_check(struct vcpu *v, enum op_index op, const void *payload) { return 0; }
+/* After a forwarded operation succeeded: keep the driver's copies true. */
+void arch_vcpu_forwarded(struct vcpu *v, enum op_index op, const void *payload);
+/* Before one: hand over what a KVM_RUN without an entry left pending. */
+int arch_vcpu_flush(struct vcpu *v);
+int vcpu_set_reg(struct vcpu *v, u64 id, u64 value);	/* one 64-bit register */
+int vcpu_get_reg(struct vcpu *v, u64 id, u64 *value);
+int vcpu_reset(struct vcpu *v);
+void vcpu_kick(struct vcpu *v);				/* out of the guest, or of its wait */
+#define REG_CORE(name) (KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE | KVM_REG_ARM_CORE_REG(name))
+
+/* psci.c */
+int psci_exit(struct vcpu *v);
+/* A vCPU that was turned on begins: 0 or -errno. */
+int psci_begin(struct vcpu *v);
+
+/* exits.c */
+/* KVM_RUN's own checks before the completion: 0 or -errno. */
+int arch_run_begin(struct vcpu *v);
+/* Fill the driver's half for one entry. Interrupts off. */
+void arch_run_enter(struct vcpu *v);
+/* The guest came back: 1 = enter again, 0 = KVM_RUN returns 0, or -errno. */
+int arch_run_exit(struct vcpu *v);
+/* Before another entry: 1, or what KVM_RUN returns. */
+int arch_run_again(struct vcpu *v);
+/* Fill what KVM_RUN reports with every exit. */
+void arch_run_end(struct vcpu *v);
+/* Waits while the vCPU is off: 1, or -EINTR. */
+int wait_for_power(struct vcpu *v);
+/* WFI: until an interrupt input, the deadline (0: none) or a signal. 1. */
+int wait_for_interrupt(struct vcpu *v, u64 deadline);
+
+#endif

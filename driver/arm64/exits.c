@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: (GPL-2.0 OR BSD-2-Clause)
+/*
+ * exits.c - from the hypervisor's exit page to KVM's exits in kvm_run, and back
+ * at the next entry.
+ *
+ * Owns: the table of exits; an MMIO access that waits for the VMM; the waits of
+ * WFI and of vCPUs that are off.
+ * Invariant: kvm_run belongs to the VMM too, so nothing is taken back from it
+ * but the data of a read and the level of the timer's line that it was told.
+ * Called by: run.c. Calls: map.c, eventfd.c, psci.c.
+ * Concurrency: v->lock.
+ * See: abi/arm64/exit.h; Documentation/virt/kvm/api.rst section 5.
+ */
+#include <asm/esr.h>
+
+#include "tenon.h"
+
+/* ---- memory ---- */
+
+static u32 mmio_size(u64 esr)
+{
+	return 1u << ((esr & ESR_ELx_SAS) >> ESR_ELx_SAS_SHIFT);
+}
+
+/* `size` bytes of a register in the guest's byte order, or back. */
+static u64 mmio_order(u64 value, u32 size, bool big_endian)
+{
+	if (big_endian) {
+		switch (size) {
+		case 2: return swab16(value);
+		case 4: return swab32(value);
+		case 8: return swab64(value);
+		}
+	}
+	return size == 8 ? value : value & ((1ull << (8 * size)) - 1);
+}
+
+static void set_reg(struct vcpu *v, u64 esr, u64 value)
+{
+	v->exit->in.reg = (esr & ESR_ELx_SRT_MASK) >> ESR_ELx_SRT_SHIFT;
+	v->exit->in.value = value;
+	v->exit->in.flags |= RESUME_REG;
+}
+
+/* The access is done: a load's register, sign and width as its syndrome says, and the next instruction. */
+static int mmio_complete(struct vcpu *v)
+{
+	u64 esr = v->arch.mmio_esr, value = 0;
+	u32 size = mmio_size(esr);
+
+	if (!(esr & ESR_ELx_WNR)) {
+		memcpy(&value, v->run->mmio.data, size);
+		value = mmio_order(value, size, v->exit->out.big_endian);
+		if ((esr & ESR_ELx_SSE) && size < 8)
+			value = sign_extend64(value, 8 * size - 1);
+		if (!(esr & ESR_ELx_SF))
+			value = (u32)value;
+		set_reg(v, esr, value);
+	}
+	v->exit->in.flags |= RESUME_SKIP;
+	return 1;
+}
+
+static int exit_mmio(struct vcpu *v)
+{
+	const struct exit_state *out = &v->exit->out;
+	bool write = out->esr & ESR_ELx_WNR;
+	u32 size = mmio_size(out->esr);
+	struct kvm_run *run = v->run;
+	u64 data = write ? mmio_order(out->data, size, out->big_endian) : 0;
+
+	if (!(out->esr & ESR_ELx_ISV))
+		return -ENOSYS;
+	v->arch.mmio_esr = out->esr;
+	if (write && io_write(v->vm, IO_MMIO, out->gpa, size, &data)) {
+		v->exit->in.flags |= RESUME_SKIP;
+		return 1;
+	}
+	run->exit_reason = KVM_EXIT_MMIO;
+	run->mmio.phys_addr = out->gpa;
+	run->mmio.len = size;
+	run->mmio.is_write = write;
+	memcpy(run->mmio.data, &data, sizeof(data));
+	v->complete = mmio_complete;
+	return 0;
+}
+
+static int abort_guest(struct vcpu *v, bool fetch)
+{
+	v->exit->in.far = v->exit->out.far;
+	v->exit->in.flags |= fetch ? RESUME_FETCH_ABORT : RESUME_ABORT;
+	return 1;
+}
+
+/* Nothing is mapped there: instructions and page tables cannot be devices, cache maintenance has nothing to do. */
+static int exit_no_slot(struct vcpu *v)
+{
+	u64 esr = v->exit->out.esr;
+
+	if (ESR_ELx_EC(esr) == ESR_ELx_EC_IABT_LOW)
+		return abort_guest(v, true);
+	if (esr & ESR_ELx_S1PTW)
+		return abort_guest(v, false);
+	if (esr & ESR_ELx_CM) {
+		v->exit->in.flags |= RESUME_SKIP;
+		return 1;
+	}
+	return exit_mmio(v);
+}
+
+/* The table walk of a processor that sets access flags writes; it says so by a permission fault. */
+static bool fault_is_write(u64 esr)
+{
+	if (ESR_ELx_EC(esr) == ESR_ELx_EC_IABT_LOW)
+		return false;
+	if (esr & ESR_ELx_S1PTW)
+		return (esr & ESR_ELx_FSC_TYPE) == ESR_ELx_FSC_PERM;
+	return esr & ESR_ELx_WNR;
+}
+
+static int exit_fault(struct vcpu *v)
+{
+	const struct exit_state *out = &v->exit->out;
+	bool write = fault_is_write(out->esr), ram;
+	struct vm *vm = v->vm;
+	struct slot *slot;
+	int rc = 0, idx;
+	u64 type = out->esr & ESR_ELx_FSC_TYPE;
+
+	if (type != ESR_ELx_FSC_FAULT && type != ESR_ELx_FSC_PERM && type != ESR_ELx_FSC_ACCESS)
+		return -EFAULT;
+	idx = srcu_read_lock(&vm->srcu);
+	slot = slot_find(vm, out->gpa >> PAGE_SHIFT);
+	ram = slot && !(write && slot->flags & KVM_MEM_READONLY);
+	if (ram)
+		rc = map_fault(v, slot, out->gpa >> PAGE_SHIFT, write);
+	srcu_read_unlock(&vm->srcu, idx);
+	if (ram)
+		return rc ? rc : 1;
+	return exit_no_slot(v);
+}
+
+/* ---- waiting ---- */
+
+static bool lines_up(struct vcpu *v)
+{
+	return READ_ONCE(v->arch.lines) & (LINE_IRQ | LINE_FIQ);
+}
+
+int wait_for_interrupt(struct vcpu *v, u64 deadline)
+{
+	ktime_t delay = deadline ? timer_delay(deadline) : KTIME_MAX;
+
+	if (delay)
+		wait_event_interruptible_hrtimeout(v->arch.wait, lines_up(v) || READ_ONCE(v->arch.power_off), delay);
+	return 1;
+}
+
+/* KVM_RUN of a vCPU that is off: until PSCI turns it on, or a signal. */
+int wait_for_power(struct vcpu *v)
+{
+	if (likely(!smp_load_acquire(&v->arch.power_off)))
+		return 1;
+	if (!wait_event_interruptible(v->arch.wait, !smp_load_acquire(&v->arch.power_off)))
+		return 1;
+	v->run->exit_reason = KVM_EXIT_INTR;
+	return -EINTR;
+}
+
+void vcpu_kick(struct vcpu *v)
+{
+	struct task_struct *task;
+
+	wake_up(&v->arch.wait);
+	rcu_read_lock();
+	task = READ_ONCE(v->arch.task);
+	if (task)
+		kick_process(task);
+	rcu_read_unlock();
+}
+
+/* ---- the others ---- */
+
+static int exit_again(struct vcpu *v)
+{
+	return 1;
+}
+
+static int exit_wfi(struct vcpu *v)
+{
+	return wait_for_interrupt(v, v->exit->out.data);
+}
+
+static int exit_serror(struct vcpu *v)
+{
+	pr_err_ratelimited("a physical SError ended a guest on CPU %u: ESR %llx\n", v->cpu, v->exit->out.esr);
+	return -EIO;
+}
+
+static int (*const exit_table[])(struct vcpu *v) = {
+	[EXIT_INTR] = exit_again,	/* taken when interrupts were opened */
+	[EXIT_WFI] = exit_wfi,
+	[EXIT_FAULT] = exit_fault,
+	[EXIT_SMCCC] = psci_exit,
+	[EXIT_SERROR] = exit_serror,
+};
+
+int arch_run_exit(struct vcpu *v)
+{
+	u32 reason = v->exit->out.reason;
+
+	v->exit->in.flags = 0;
+	if (likely(reason < ARRAY_SIZE(exit_table) && exit_table[reason]))
+		return exit_table[reason](v);
+	v->run->exit_reason = KVM_EXIT_UNKNOWN;
+	v->run->hw.hardware_exit_reason = reason;
+	return 0;
+}
+
+/* ---- around an entry ---- */
+
+int arch_run_begin(struct vcpu *v)
+{
+	if (!v->arch.initialized)
+		return -ENOEXEC;
+	WRITE_ONCE(v->arch.task, current);
+	return 0;
+}
+
+/* Lines are read with interrupts off: a change that comes later brings its kick. */
+void arch_run_enter(struct vcpu *v)
+{
+	v->exit->in.lines = READ_ONCE(v->arch.lines);
+	v->exit->in.timer_level = !!(v->run->s.regs.device_irq_level & KVM_ARM_DEV_EL1_VTIMER);
+}
+
+/* The VMM hears of a change of the timer's line by a return with -EINTR, as from KVM. */
+int arch_run_again(struct vcpu *v)
+{
+	bool told = v->run->s.regs.device_irq_level & KVM_ARM_DEV_EL1_VTIMER;
+	int rc = wait_for_power(v);
+
+	if (rc > 0)
+		rc = psci_begin(v) ? : 1;
+	if (rc > 0 && v->entered && !!v->exit->out.timer_level != told) {
+		v->run->exit_reason = KVM_EXIT_INTR;
+		return -EINTR;
+	}
+	return rc;
+}
+
+void arch_run_end(struct vcpu *v)
+{
+	WRITE_ONCE(v->arch.task, NULL);
+	if (v->entered)
+		v->run->s.regs.device_irq_level = v->exit->out.timer_level ? KVM_ARM_DEV_EL1_VTIMER : 0;
+}

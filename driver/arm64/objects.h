@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: (GPL-2.0 OR BSD-2-Clause) */
+/*
+ * arm64/objects.h - what arm64 keeps in struct vm and struct vcpu.
+ * Included by: tenon.h, before those.
+ */
+#ifndef DRIVER_ARM64_OBJECTS_H
+#define DRIVER_ARM64_OBJECTS_H
+
+#include <linux/wait.h>
+
+struct arch_vm {
+	u32 unused;
+};
+
+struct arch_vcpu {
+	bool initialized;	/* KVM_ARM_VCPU_INIT was done, with these: */
+	u32 target;
+	u32 features;
+	bool power_off;		/* PSCI: KVM_RUN waits */
+	bool on_pending;	/* PSCI CPU_ON: begin at on_entry with X0 = on_context */
+	u64 on_entry, on_context;
+	unsigned long lines;	/* LINE_*: KVM_IRQ_LINE without an irqchip */
+	wait_queue_head_t wait;	/* of WFI and power_off */
+	struct task_struct *task;	/* in KVM_RUN; under RCU */
+	u64 mmio_esr;		/* of the access that the VMM finishes */
+};
+
+#endif
