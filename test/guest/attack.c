@@ -1,0 +1,584 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * attack.c - ring 0 of the service VM against the hypervisor: its memory, the
+ * registers that could move or expose it, SVM's own instructions, its calls,
+ * and signals between CPUs.
+ *
+ * What is refused must end in #GP or #UD here, and change nothing. What a
+ * device could do by DMA is not tested: that is the IOMMU's part.
+ */
+#include "tenon.h"
+
+#define MAX_RANGES 16
+
+/* ---- the hypervisor's memory: reserved ranges below the end of RAM that fault ---- */
+
+static struct { u64 base, pages; } ranges[MAX_RANGES];
+static u32 range_count;
+static u64 hidden_pages;
+
+static void do_read(u64 va)
+{
+	(void)*(volatile u64 *)va;
+}
+
+static void do_write(u64 va)
+{
+	*(volatile u64 *)va = 0x6b6f6f72;
+}
+
+static void do_execute(u64 va)
+{
+	asm volatile("call *%0" : : "r"(va) : "memory", "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11");
+}
+
+static void range_add(u64 pa)
+{
+	if (range_count && ranges[range_count - 1].base + ranges[range_count - 1].pages * PAGE_SIZE == pa) {
+		ranges[range_count - 1].pages++;
+	} else if (range_count < MAX_RANGES) {
+		ranges[range_count].base = pa;
+		ranges[range_count++].pages = 1;
+	}
+	hidden_pages++;
+}
+
+static void ranges_find(void)
+{
+	u64 pa, top = ram_top() + 64 * BLOCK_SIZE;
+	u32 i;
+
+	if (range_count)
+		return;
+	for (i = 0; i < e820_count; i++)
+		for (pa = e820[i].base & ~(PAGE_SIZE - 1); e820[i].type == E820_RESERVED && pa < top &&
+		     pa < e820[i].base + e820[i].size; pa += PAGE_SIZE)
+			if (try_call(do_read, pa) == GP)
+				range_add(pa);
+	for (i = 0; i < range_count; i++)
+		print("guest: hidden: %llx, %llu pages\n", ranges[i].base, ranges[i].pages);
+}
+
+/* Every hidden page, or with a step some of them. */
+static void each_hidden(void (*fn)(u64 pa), u64 step)
+{
+	u64 k;
+	u32 i;
+
+	for (i = 0; i < range_count; i++)
+		for (k = 0; k < ranges[i].pages; k += step)
+			fn(ranges[i].base + k * PAGE_SIZE);
+}
+
+static u64 some_hidden(void)
+{
+	ranges_find();
+	return range_count ? ranges[range_count - 1].base : 0;
+}
+
+TEST(memory_found)
+{
+	struct mem_stats m;
+
+	ranges_find();
+	REQUIRE(!ring_setup(), "no ring");
+	REQUIRE(!mem_stats(&m), "no OP_MEM_STATS");
+	EXPECT(hidden_pages == m.total_pages, "%llu pages are hidden, total_pages is %llu", hidden_pages, m.total_pages);
+	EXPECT(m.cpus == 2, "%llu CPUs", m.cpus);
+}
+
+static void touch(u64 va, u64 pa, const char *how)
+{
+	static const struct { const char *name; void (*fn)(u64); } ways[] = {
+		{ "read", do_read }, { "write", do_write }, { "execute", do_execute },
+	};
+	u32 i;
+
+	for (i = 0; i < ARRAY_SIZE(ways); i++) {
+		int trap = try_call(ways[i].fn, va);
+
+		EXPECT(trap == GP, "%s of %llx in %s: %d", ways[i].name, pa, how, trap);
+	}
+}
+
+static void touch_4k(u64 pa)
+{
+	touch(window_4k(pa), pa, "4 KiB");
+}
+
+static void touch_2m(u64 pa)
+{
+	touch(window_2m(pa), pa, "2 MiB");
+}
+
+TEST(memory_4k)
+{
+	REQUIRE(some_hidden(), "no memory of the hypervisor found");
+	each_hidden(touch_4k, 1);
+}
+
+TEST(memory_2m)
+{
+	REQUIRE(some_hidden(), "no memory of the hypervisor found");
+	each_hidden(touch_2m, 1);
+}
+
+/* ---- other ways to make the processor touch memory ---- */
+
+static u64 hidden_va;	/* of the page under attack, the page before it is ours */
+static u8 own[2 * PAGE_SIZE] __attribute__((aligned(4096)));
+
+static void do_push(u64 va)
+{
+	asm volatile("mov %%rsp, %%r12; mov %0, %%rsp; push %%rax; mov %%r12, %%rsp" : : "r"(va + 64) : "r12", "memory");
+}
+
+static void do_xadd(u64 va)
+{
+	asm volatile("lock xaddq %%rax, (%0)" : : "r"(va) : "rax", "memory");
+}
+
+static void do_cmpxchg16b(u64 va)
+{
+	asm volatile("lock cmpxchg16b (%0)" : : "r"(va) : "rax", "rbx", "rcx", "rdx", "memory");
+}
+
+static void do_stos(u64 va)
+{
+	asm volatile("rep stosb" : : "D"(va), "c"(4096), "a"(0) : "memory");
+}
+
+static void do_movs(u64 va)
+{
+	asm volatile("rep movsb" : : "S"(va), "D"(own), "c"(64) : "memory");
+}
+
+static void do_fxsave(u64 va)
+{
+	asm volatile("fxsave64 (%0)" : : "r"(va) : "memory");
+}
+
+static void do_fxrstor(u64 va)
+{
+	asm volatile("fxrstor64 (%0)" : : "r"(va) : "memory");
+}
+
+static void do_sgdt(u64 va)
+{
+	asm volatile("sgdt (%0)" : : "r"(va) : "memory");
+}
+
+static void do_lidt(u64 va)
+{
+	asm volatile("lidt (%0)" : : "r"(va) : "memory");
+}
+
+static void do_outs(u64 va)
+{
+	asm volatile("outsb" : : "S"(va), "d"(0x80) : "memory");
+}
+
+static void do_ins(u64 va)
+{
+	asm volatile("insb" : : "D"(va), "d"(0x80) : "memory");
+}
+
+static void do_ldt(u64 va)
+{
+	struct { u16 limit; u64 base; } __attribute__((packed)) g;
+	u64 *gdt = cpu_this()->gdt;
+
+	(void)g;
+	gdt[SEL_LDT / 8] = 0x0000820000000fffull | (va & 0xffffff) << 16 | (va >> 24 & 0xff) << 56;
+	gdt[SEL_LDT / 8 + 1] = va >> 32;
+	asm volatile("lldt %w0; mov %1, %%fs" : : "r"(SEL_LDT), "r"(4));
+}
+
+static const struct { const char *name; void (*fn)(u64); } ways[] = {
+	{ "push", do_push }, { "xadd", do_xadd }, { "cmpxchg16b", do_cmpxchg16b }, { "stos", do_stos },
+	{ "movs", do_movs }, { "fxsave", do_fxsave }, { "fxrstor", do_fxrstor }, { "sgdt", do_sgdt },
+	{ "lidt", do_lidt }, { "outs", do_outs }, { "ins", do_ins }, { "a descriptor of the LDT", do_ldt },
+};
+
+TEST(memory_by_instruction)
+{
+	u64 cr4;
+	u32 i;
+
+	REQUIRE(some_hidden(), "no memory of the hypervisor found");
+	asm volatile("mov %%cr4, %0; or $0x200, %0; mov %0, %%cr4" : "=r"(cr4));
+	hidden_va = window_4k(some_hidden());
+	for (i = 0; i < ARRAY_SIZE(ways); i++) {
+		int trap = try_call(ways[i].fn, hidden_va);
+
+		EXPECT(trap == GP, "%s: %d", ways[i].name, trap);
+	}
+	asm volatile("lldt %w0; mov %0, %%fs" : : "r"(0));
+}
+
+/* The access that lies half here and half there. */
+TEST(memory_across_the_border)
+{
+	u32 i;
+
+	REQUIRE(some_hidden(), "no memory of the hypervisor found");
+	for (i = 0; i < range_count; i++) {
+		u64 va = window_2m(ranges[i].base);
+
+		if (ranges[i].base % BLOCK_SIZE == 0)
+			continue;
+		EXPECT(try_call(do_read, va - 4) == GP, "read across the start of %llx", ranges[i].base);
+		EXPECT(try_call(do_write, va - 4) == GP, "write across the start of %llx", ranges[i].base);
+	}
+}
+
+/* Page tables in the hypervisor's memory: the walk itself faults. */
+static void walk_at(u64 pa)
+{
+	int level;
+
+	for (level = 0; level < 3; level++) {
+		u64 va = window_walk(pa, level);
+
+		EXPECT(try_call(do_read, va) == GP, "read through a table of level %d at %llx", level, pa);
+		EXPECT(try_call(do_write, va) == GP, "write through a table of level %d at %llx", level, pa);
+	}
+}
+
+TEST(tables_in_hidden_memory)
+{
+	REQUIRE(some_hidden(), "no memory of the hypervisor found");
+	each_hidden(walk_at, 61);
+}
+
+/* ---- MSRs ---- */
+
+#define EFER 0xc0000080
+#define MTRR_VALID 0x800ull
+
+/* Reads as `value` (ANY: whatever), each write that changes it faults, the same value may be written where `same`. */
+#define ANY (~0ull)
+static const struct { const char *name; u32 first, last; u64 value; int same; } fixed[] = {
+	{ "VM_CR", 0xc0010114, 0xc0010114, 0x18, 0 },
+	{ "VM_HSAVE_PA", 0xc0010117, 0xc0010117, 0, 0 },
+	{ "GHCB, SEV status", 0xc0010130, 0xc0010131, 0, 0 },
+	{ "SYSCFG", 0xc0010010, 0xc0010010, ANY, 1 },
+	{ "IORRs, TOP_MEM", 0xc0010016, 0xc001001a, ANY, 1 },
+	{ "TOP_MEM2", 0xc001001d, 0xc001001d, ANY, 1 },
+	{ "MMIO configuration base", 0xc0010058, 0xc0010058, ANY, 1 },
+	{ "SMM_BASE, SMM_ADDR, SMM_MASK", 0xc0010111, 0xc0010113, ANY, 1 },
+	{ "outside of the permission map", 0x40000000, 0x40000003, 0, 0 },
+};
+
+static void fixed_msr(const char *name, u32 msr, u64 want, int same, u64 evil)
+{
+	u64 before, after;
+	int trap = msr_try_read(msr, &before);
+
+	if (trap == GP && !same)
+		before = want;
+	else
+		EXPECT(trap == NO_TRAP && (want == ANY || before == want), "%s (%x): read ends in %d, %llx", name, msr, trap, before);
+	EXPECT(msr_try_write(msr, before ^ evil) == GP, "%s (%x): a write of %llx", name, msr, before ^ evil);
+	if (same)
+		EXPECT(msr_try_write(msr, before) == NO_TRAP, "%s (%x): its own value is refused", name, msr);
+	if (msr_try_read(msr, &after) == NO_TRAP)
+		EXPECT(after == before, "%s (%x): was %llx, is %llx", name, msr, before, after);
+}
+
+TEST(msr_fixed)
+{
+	u64 hidden = some_hidden();
+	u32 i, msr, bit;
+
+	for (i = 0; i < ARRAY_SIZE(fixed); i++)
+		for (msr = fixed[i].first; msr <= fixed[i].last; msr++) {
+			for (bit = 0; bit < 64; bit += 3)
+				fixed_msr(fixed[i].name, msr, fixed[i].value, fixed[i].same, 1ull << bit);
+			fixed_msr(fixed[i].name, msr, fixed[i].value, fixed[i].same, hidden ? hidden : 1);
+		}
+}
+
+TEST(msr_patch_loader)
+{
+	EXPECT(msr_try_write(0xc0010020, some_hidden()) == NO_TRAP, "the patch loader's write is to be ignored");
+}
+
+TEST(msr_efer)
+{
+	u64 efer, now;
+	u32 bit;
+
+	REQUIRE(msr_try_read(EFER, &efer) == NO_TRAP, "EFER cannot be read");
+	EXPECT(!(efer & 0x1000), "SVME shows: %llx", efer);
+	EXPECT(msr_try_write(EFER, efer | 0x1000) == GP, "SVME can be written");
+	EXPECT(msr_try_write(EFER, efer & ~0x100ull) == GP, "LME can be cleared in long mode");
+	for (bit = 15; bit < 64; bit++)
+		EXPECT(msr_try_write(EFER, efer | 1ull << bit) == GP, "reserved bit %u", bit);
+	EXPECT(msr_try_write(EFER, efer | 1) == NO_TRAP, "SCE cannot be set");
+	EXPECT(msr_try_write(EFER, efer) == NO_TRAP, "EFER's own value is refused");
+	msr_try_read(EFER, &now);
+	EXPECT(now == efer, "EFER was %llx, is %llx", efer, now);
+}
+
+TEST(msr_apic_base)
+{
+	u64 base, now, hidden = some_hidden();
+	u32 i;
+	const u64 to[] = { hidden, hidden + PAGE_SIZE, 0, 0x1000, 0xfec00000, 1ull << 40 };
+
+	REQUIRE(msr_try_read(0x1b, &base) == NO_TRAP, "APIC_BASE cannot be read");
+	for (i = 0; i < ARRAY_SIZE(to); i++)
+		EXPECT(msr_try_write(0x1b, to[i] | (base & 0xfff)) == GP, "moved to %llx", to[i]);
+	EXPECT(msr_try_write(0x1b, base ^ 0x100) == GP, "the boot CPU's bit can be changed");
+	EXPECT(msr_try_write(0x1b, base) == NO_TRAP, "its own value is refused");
+	msr_try_read(0x1b, &now);
+	EXPECT(now == base, "was %llx, is %llx", base, now);
+}
+
+/* A variable range over the hypervisor: neither the base nor the mask written last makes it valid. */
+TEST(msr_mtrr)
+{
+	u64 hidden = some_hidden(), base, mask, now, size_mask = 0xffffe00000ull, def;
+	u32 msr = 0x20e;
+
+	REQUIRE(hidden, "no memory of the hypervisor found");
+	msr_try_read(msr, &base);
+	msr_try_read(msr + 1, &mask);
+	EXPECT(msr_try_write(msr + 1, 0) == NO_TRAP, "a range cannot be switched off");
+	EXPECT(msr_try_write(msr, hidden & size_mask) == NO_TRAP, "the base of a range that is off");
+	EXPECT(msr_try_write(msr + 1, size_mask | MTRR_VALID) == GP, "valid over the hypervisor, mask last");
+	EXPECT(msr_try_write(msr + 1, MTRR_VALID) == GP, "valid over everything");
+	msr_try_read(msr + 1, &now);
+	EXPECT(now == 0, "the refused mask is there: %llx", now);
+	EXPECT(msr_try_write(msr, 0xd0000000) == NO_TRAP, "a base elsewhere");
+	EXPECT(msr_try_write(msr + 1, size_mask | MTRR_VALID) == NO_TRAP, "valid over other addresses");
+	EXPECT(msr_try_write(msr, hidden & size_mask) == GP, "moved over the hypervisor, base last");
+	msr_try_read(msr, &now);
+	EXPECT(now == 0xd0000000, "the refused base is there: %llx", now);
+	msr_try_write(msr + 1, 0);
+	msr_try_write(msr, base);
+	EXPECT(msr_try_write(msr + 1, mask) == NO_TRAP, "the first value is refused");
+	REQUIRE(msr_try_read(0x2ff, &def) == NO_TRAP, "no default type");
+	EXPECT(msr_try_write(0x2ff, (def ^ 6) | MTRR_VALID) == GP, "another default type");
+	EXPECT(msr_try_write(0x2ff, def & ~MTRR_VALID) == NO_TRAP, "switching off is to be dropped in silence");
+	msr_try_read(0x2ff, &now);
+	EXPECT(now == def, "the default type was %llx, is %llx", def, now);
+}
+
+/* ---- instructions ---- */
+
+static void do_vmrun(u64 pa) { asm volatile("vmrun" : : "a"(pa) : "memory"); }
+static void do_vmload(u64 pa) { asm volatile("vmload" : : "a"(pa) : "memory"); }
+static void do_vmsave(u64 pa) { asm volatile("vmsave" : : "a"(pa) : "memory"); }
+static void do_stgi(u64 pa) { (void)pa; asm volatile("stgi" : : : "memory"); }
+static void do_clgi(u64 pa) { (void)pa; asm volatile("clgi" : : : "memory"); }
+static void do_skinit(u64 pa) { asm volatile("skinit" : : "a"((u32)pa) : "memory"); }
+static void do_invlpga(u64 pa) { asm volatile("invlpga" : : "a"(pa), "c"(0) : "memory"); }
+
+static const struct { const char *name; void (*fn)(u64); } svm[] = {
+	{ "VMRUN", do_vmrun }, { "VMLOAD", do_vmload }, { "VMSAVE", do_vmsave }, { "STGI", do_stgi },
+	{ "CLGI", do_clgi }, { "SKINIT", do_skinit }, { "INVLPGA", do_invlpga },
+};
+
+TEST(svm_instructions)
+{
+	const u64 at[] = { (u64)own, some_hidden(), 0xfee00000, 1ull << 50, 12345 };
+	u32 i, k;
+
+	for (i = 0; i < ARRAY_SIZE(svm); i++)
+		for (k = 0; k < ARRAY_SIZE(at); k++) {
+			int trap = try_call(svm[i].fn, at[k]);
+
+			/* Before the intercept the processor checks RAX: #GP is the other lawful end of a bad address. */
+			EXPECT(trap == UD || (trap == GP && k > 1), "%s of %llx: %d", svm[i].name, at[k], trap);
+		}
+}
+
+TEST(cpuid_hides_svm)
+{
+	struct cpuid c = cpuid(0x80000001, 0);
+	char signature[13] = { 0 };
+
+	EXPECT(!(c.ecx & 0x1004), "leaf 0x80000001 ECX: %x", c.ecx);
+	c = cpuid(0x8000000a, 0);
+	EXPECT(!(c.eax | c.ebx | c.ecx | c.edx), "leaf 0x8000000a: %x %x %x %x", c.eax, c.ebx, c.ecx, c.edx);
+	c = cpuid(ABI_CPUID_BASE, 0);
+	memcpy(signature, &c.ebx, 12);
+	EXPECT(c.eax == ABI_CPUID_BASE + 1 && !memcmp(signature, ABI_SIGNATURE, 12), "signature %s", signature);
+	c = cpuid(ABI_CPUID_BASE + 1, 0);
+	EXPECT(c.eax == ABI_VERSION && c.ebx == ABI_FEATURES && !c.ecx && !c.edx, "version %u features %x", c.eax, c.ebx);
+}
+
+TEST(cpuid_follows_cr4)
+{
+	u64 cr4;
+
+	asm volatile("mov %%cr4, %0" : "=r"(cr4));
+	asm volatile("mov %0, %%cr4" : : "r"(cr4 | 1ull << 18));
+	EXPECT(cpuid(1, 0).ecx >> 27 & 1, "OSXSAVE is missing");
+	asm volatile("mov %0, %%cr4" : : "r"(cr4 & ~(1ull << 18)));
+	EXPECT(!(cpuid(1, 0).ecx >> 27 & 1), "OSXSAVE stays");
+	asm volatile("mov %0, %%cr4" : : "r"(cr4));
+}
+
+static void user_vmmcall(void)
+{
+	asm volatile("vmmcall; int3");
+}
+
+static void do_user(u64 fn)
+{
+	user_call(fn);
+}
+
+TEST(vmmcall_of_ring_3)
+{
+	EXPECT(try_call(do_user, (u64)user_vmmcall) == UD, "it got through");
+	EXPECT(hypercall(HC_VERSION, 0) == ABI_VERSION, "ring 0 gets no answer any more");
+}
+
+TEST(vmmcall_keeps_registers)
+{
+	u64 in[12], out[12];
+	u32 i;
+
+	for (i = 0; i < 12; i++)
+		in[i] = out[i] = 0x0123456789abcdefull * (i + 3);
+	extern s64 vmmcall_all(u64 number, u64 arg, u64 *others);
+	EXPECT(vmmcall_all(HC_VERSION, ~0ull, out) == ABI_VERSION, "HC_VERSION");
+	for (i = 0; i < 12; i++)
+		EXPECT(in[i] == out[i], "register %u: %llx is %llx", i, in[i], out[i]);
+}
+
+TEST(vmmcall_unknown)
+{
+	static const u64 numbers[] = {
+		HC_COUNT, HC_COUNT + 1, 100, 0xffffffff, 1ull << 32, (1ull << 32) | HC_RUN, (1ull << 63) | HC_DOORBELL, ~0ull,
+	};
+	u32 i;
+
+	for (i = 0; i < ARRAY_SIZE(numbers); i++)
+		EXPECT(hypercall(numbers[i], 0) == -ENOSYS, "number %llx: %llx", numbers[i], (u64)hypercall(numbers[i], 0));
+}
+
+TEST(cache_instructions)
+{
+	u32 i;
+
+	for (i = 0; i < 64; i++) {
+		own[i] = (u8)(i * 7);
+		asm volatile("invd; wbinvd" : : : "memory");
+		EXPECT(own[i] == (u8)(i * 7), "what was written is lost at %u", i);
+	}
+	EXPECT(hypercall(HC_VERSION, 0) == ABI_VERSION, "no answer any more");
+}
+
+/* ---- between CPUs ---- */
+
+static u32 nmi_wait(const struct cpu *c, u32 want)
+{
+	u32 i;
+
+	for (i = 0; i < 2000 && READ_ONCE(c->nmis) != want; i++)
+		delay_ms(1);
+	delay_ms(20);
+	return READ_ONCE(c->nmis);
+}
+
+static void nmi_rounds(struct cpu *c)
+{
+	u32 i, before = READ_ONCE(c->nmis), got;
+
+	for (i = 1; i <= 20; i++) {
+		nmi_send(c->apic_id);
+		got = nmi_wait(c, before + i);
+		REQUIRE(got == before + i, "after %u NMIs to CPU %u it has seen %u", i, c->index, got - before);
+	}
+}
+
+TEST(nmi_to_itself)
+{
+	nmi_rounds(&cpu[0]);
+}
+
+TEST(nmi_to_the_other)
+{
+	REQUIRE(!second_start(), "the second CPU does not start");
+	nmi_rounds(&cpu[1]);
+	EXPECT(cpu[1].apic_id != cpu[0].apic_id, "both CPUs have id %u", cpu[0].apic_id);
+}
+
+/* What the second CPU may touch. */
+static void second_touches(u64 arg)
+{
+	(void)arg;
+	each_hidden(touch_4k, 17);
+	touch_2m(some_hidden());
+}
+
+TEST(memory_from_the_other)
+{
+	REQUIRE(some_hidden() && !second_start(), "no memory of the hypervisor, or no second CPU");
+	second_run(second_touches, 0);
+	EXPECT(!second_wait(SECOND_MS), "the second CPU does not come back");
+}
+
+/* Off line as Linux does it, and on line by the same mailbox. */
+static void second_off(u64 arg)
+{
+	(void)arg;
+	second_lost();
+	asm volatile("wbinvd; cli; hlt");
+	test_fail("the second CPU went on after HLT");
+}
+
+TEST(second_cpu_off_and_on)
+{
+	u32 i;
+
+	REQUIRE(!second_start(), "the second CPU does not start");
+	for (i = 0; i < 5; i++) {
+		second_run(second_off, 0);
+		delay_ms(50);
+		REQUIRE(!second_start(), "it does not come back in round %u", i);
+		REQUIRE(!second_wait(SECOND_MS), "it takes no jobs in round %u", i);
+	}
+	nmi_rounds(&cpu[1]);
+}
+
+TEST(init_and_sipi)
+{
+	test_skip("QEMU takes a CPU out of SVM at INIT whatever the hypervisor does; nothing to be seen here");
+}
+
+/*
+ * The last one: it costs the second CPU. Its top page table lies in the
+ * hypervisor's memory, so not even the exception can be delivered; what becomes
+ * of that CPU is its own affair, but the hypervisor and the other CPU go on.
+ */
+static void second_bad_cr3(u64 pa)
+{
+	asm volatile("mov %0, %%cr3; mov (%%rsp), %%rax" : : "r"(pa) : "rax", "memory");
+	test_fail("the second CPU runs on page tables in the hypervisor's memory");
+}
+
+TEST(cr3_in_hidden_memory)
+{
+	struct mem_stats before;
+	struct vm vm;
+	static u8 code[PAGE_SIZE] __attribute__((aligned(4096)));
+	static struct exit_page page __attribute__((aligned(4096)));
+	u32 i;
+
+	REQUIRE(some_hidden() && !second_start(), "no memory of the hypervisor, or no second CPU");
+	REQUIRE(!ring_setup() && !mem_stats(&before), "no ring");
+	second_run(second_bad_cr3, some_hidden());
+	delay_ms(100);
+	for (i = 0; i < 20; i++) {
+		REQUIRE(!vm_open(&vm, code, &page), "no VM in round %u", i);
+		EXPECT(vm_code(&vm, "\xf4", 1) == EXIT_HLT, "the guest does not halt");
+		REQUIRE(!vm_close(&vm), "the VM does not end");
+	}
+	mem_stats_same(&before, "with a CPU on bad tables");
+}

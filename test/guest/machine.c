@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * machine.c - what the loader tells (memory map, command line, ACPI), free
+ * memory in 2 MiB blocks, the second CPU and the end.
+ *
+ * The second CPU waits in ACPI's wakeup mailbox, which the MADT names (ACPI
+ * 6.4, 5.2.12.19); once here it waits for jobs.
+ */
+#include "guest.h"
+
+#define DEBUG_EXIT_PORT 0xf4	/* QEMU's isa-debug-exit: the status is 2 * code + 1 */
+#define MAX_BLOCKS 512
+#define MADT_LAPIC 0
+#define MADT_WAKEUP 16
+#define TSC_PER_MS 1000000ull	/* QEMU's counter; on silicon waits are shorter by a few times */
+
+struct mailbox {
+	u16 command, reserved;
+	u32 apic_id;
+	u64 vector;
+};
+
+const struct e820_entry *e820;
+u32 e820_count;
+static const char *cmdline = "";
+static u64 rsdp;
+static u64 blocks[MAX_BLOCKS];
+static u32 block_count;
+static u32 second_alive;
+
+extern u8 image_end[], second_entry[];
+void second_main(void);
+
+static void blocks_find(void)
+{
+	u64 pa, end, least = ((u64)image_end + BLOCK_SIZE - 1) & ~(BLOCK_SIZE - 1);
+	u32 i;
+
+	for (i = 0; i < e820_count; i++) {
+		if (e820[i].type != E820_RAM || e820[i].base >= 1ull << 32)
+			continue;
+		pa = (e820[i].base + BLOCK_SIZE - 1) & ~(BLOCK_SIZE - 1);
+		end = e820[i].base + e820[i].size;
+		for (pa = pa < least ? least : pa; pa + BLOCK_SIZE <= end && block_count < MAX_BLOCKS; pa += BLOCK_SIZE)
+			blocks[block_count++] = pa;
+	}
+}
+
+void machine_init(const u8 *boot_params)
+{
+	e820 = (const struct e820_entry *)(boot_params + 0x2d0);
+	e820_count = boot_params[0x1e8];
+	rsdp = *(const u64 *)(boot_params + 0x70);
+	cmdline = (const char *)(u64)*(const u32 *)(boot_params + 0x228);
+	blocks_find();
+	/* The firmware's timer would be pending for ever. */
+	outb(0x21, 0xff);
+	outb(0xa1, 0xff);
+}
+
+const char *machine_cmdline(void)
+{
+	return cmdline;
+}
+
+u64 ram_top(void)
+{
+	u64 end, top = 0;
+	u32 i;
+
+	for (i = 0; i < e820_count; i++) {
+		end = e820[i].base + e820[i].size;
+		if (e820[i].type == E820_RAM && end <= 1ull << 32 && end > top)
+			top = end;
+	}
+	return top;
+}
+
+u64 block_take(void)
+{
+	return block_count ? blocks[--block_count] : 0;
+}
+
+void block_give(u64 pa)
+{
+	blocks[block_count++] = pa;
+}
+
+/* ---- ACPI ---- */
+
+static const u8 *madt_find(void)
+{
+	const u8 *p = (const u8 *)rsdp;
+	u64 xsdt = p[15] >= 2 ? *(const u64 *)(p + 24) : 0;
+	const u8 *table = (const u8 *)(xsdt ? xsdt : *(const u32 *)(p + 16));
+	u32 width = xsdt ? 8 : 4, at;
+	u64 pa;
+
+	for (at = 36; at + width <= *(const u32 *)(table + 4); at += width) {
+		pa = 0;
+		memcpy(&pa, table + at, width);
+		if (!memcmp((const void *)pa, "APIC", 4))
+			return (const u8 *)pa;
+	}
+	return NULL;
+}
+
+/* The mailbox, and the id of a CPU that is not this one. */
+static struct mailbox *mailbox_find(u32 *apic_id)
+{
+	const u8 *madt = madt_find();
+	struct mailbox *box = NULL;
+	int found = 0;
+	u32 at;
+
+	for (at = 44; madt && at < *(const u32 *)(madt + 4) && madt[at + 1]; at += madt[at + 1]) {
+		if (madt[at] == MADT_WAKEUP)
+			box = (struct mailbox *)*(const u64 *)(madt + at + 8);
+		if (madt[at] == MADT_LAPIC && (madt[at + 4] & 1) && madt[at + 3] != cpu[0].apic_id && !found++)
+			*apic_id = madt[at + 3];
+	}
+	return found ? box : NULL;
+}
+
+/* ---- the second CPU ---- */
+
+void delay_ms(u64 ms)
+{
+	u64 end = rdtsc() + ms * TSC_PER_MS;
+
+	while (rdtsc() < end)
+		relax();
+}
+
+int second_start(void)
+{
+	struct mailbox *box;
+	u32 id = 0, i;
+
+	if (second_alive)
+		return 0;
+	box = mailbox_find(&id);
+	if (!box)
+		return 1;
+	box->apic_id = id;
+	box->vector = (u64)second_entry;
+	__atomic_store_n(&box->command, 1, __ATOMIC_RELEASE);
+	for (i = 0; i < SECOND_MS && !READ_ONCE(second_alive); i++)
+		delay_ms(1);
+	return !READ_ONCE(second_alive);
+}
+
+void second_main(void)
+{
+	cpu[1].job = NULL;
+	cpu_init(1);
+	__atomic_store_n(&second_alive, 1, __ATOMIC_RELEASE);
+	for (;;) {
+		if (cpu[1].job) {
+			cpu[1].job(cpu[1].job_arg);
+			__atomic_store_n(&cpu[1].job, NULL, __ATOMIC_RELEASE);
+		}
+		relax();
+	}
+}
+
+void second_run(void (*fn)(u64), u64 arg)
+{
+	cpu[1].job_arg = arg;
+	__atomic_store_n(&cpu[1].job, fn, __ATOMIC_RELEASE);
+}
+
+int second_wait(u64 ms)
+{
+	while (cpu[1].job && ms--)
+		delay_ms(1);
+	return cpu[1].job != NULL;
+}
+
+void second_lost(void)
+{
+	second_alive = 0;
+}
+
+void power_off(u32 code)
+{
+	outl(DEBUG_EXIT_PORT, code);
+	print("guest: no power switch, halted\n");
+	for (;;)
+		asm volatile("cli; hlt");
+}

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * vm.c - user VMs as small as they can be: one block, one vCPU, one page of
+ * code in real mode.
+ */
+#include "tenon.h"
+
+s64 vm_map(u32 vm, u64 gpa, u64 pa, u64 pages, u64 flags)
+{
+	struct map_range r = { gpa, pa, pages, flags };
+
+	return ring_op(N_OP_MAP, vm, 0, &r, sizeof(r));
+}
+
+s64 vm_unmap(u32 vm, u64 gpa, u64 pages)
+{
+	struct map_range r = { gpa, 0, pages, 0 };
+
+	return ring_op(N_OP_UNMAP, vm, 0, &r, sizeof(r));
+}
+
+static s64 reset_sregs(u32 vcpu)
+{
+	static struct abi_sregs s;
+	struct abi_segment data = { 0, 0xffff, 0, 3, 1, 0, 0, 1, 0, 0, 0, 0, 0 }, code = data;
+	s64 err = ring_op(N_KVM_GET_SREGS, vcpu, 0, NULL, 0);
+
+	if (err)
+		return err;
+	memcpy(&s, ring_payload(), sizeof(s));
+	code.type = 11;
+	s.cs = code;
+	s.ds = s.es = s.fs = s.gs = s.ss = data;
+	s.tr = s.ldt = (struct abi_segment) { .limit = 0xffff, .type = 11, .present = 1 };
+	s.ldt.type = 2;
+	s.gdt = s.idt = (struct abi_dtable) { .limit = 0xffff };
+	s.cr0 = 0x60000010;
+	s.cr2 = s.cr3 = s.cr4 = s.cr8 = s.efer = 0;
+	memset(s.interrupt_bitmap, 0, sizeof(s.interrupt_bitmap));
+	return ring_op(N_KVM_SET_SREGS, vcpu, 0, &s, sizeof(s));
+}
+
+s64 vcpu_reset(u32 vcpu, u64 rip)
+{
+	struct abi_regs r = { .rip = rip, .rflags = 2 };
+	s64 err = reset_sregs(vcpu);
+
+	return err ? err : ring_op(N_KVM_SET_REGS, vcpu, 0, &r, sizeof(r));
+}
+
+s64 vm_open(struct vm *vm, void *code_page, struct exit_page *page)
+{
+	struct vcpu_create c = { 0, 0, (u64)page };
+	s64 result;
+
+	*vm = (struct vm) { .block = block_take(), .code = code_page, .page = page };
+	if (!vm->block)
+		return -ENOMEM;
+	memset(page, 0, sizeof(*page));
+	result = ring_op(N_KVM_CREATE_VM, 0, vm->block, NULL, 0);
+	if (result <= 0)
+		return result ? result : -EINVAL;
+	vm->handle = (u32)result;
+	result = ring_op(N_KVM_CREATE_VCPU, vm->handle, 0, &c, sizeof(c));
+	if (result <= 0)
+		return result ? result : -EINVAL;
+	vm->vcpu = (u32)result;
+	result = vm_map(vm->handle, CODE_GPA, (u64)code_page, 1, MAP_WRITE);
+	if (result != 1)
+		return result ? result : -EINVAL;
+	return vcpu_reset(vm->vcpu, CODE_GPA);
+}
+
+s64 vm_close(struct vm *vm)
+{
+	s64 err = ring_op(N_OP_VM_DESTROY, vm->handle, 0, NULL, 0);
+
+	if (!err)
+		block_give(vm->block);
+	return err;
+}
+
+s64 vcpu_run(const struct vm *vm)
+{
+	s64 err;
+	u32 i;
+
+	for (i = 0; i < 1000; i++) {
+		vm->page->out.reason = EXIT_NONE;
+		err = hypercall(HC_RUN, vm->vcpu);
+		if (err)
+			return err;
+		if (vm->page->out.reason != EXIT_INTR)
+			return vm->page->out.reason;
+		irq_window();
+	}
+	return EXIT_INTR;
+}
+
+s64 vm_code(const struct vm *vm, const void *code, u32 bytes)
+{
+	s64 err = vcpu_reset(vm->vcpu, CODE_GPA);
+
+	memcpy(vm->code, code, bytes);
+	memset(&vm->page->in, 0, sizeof(vm->page->in));
+	return err ? err : vcpu_run(vm);
+}
