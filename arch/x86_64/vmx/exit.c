@@ -69,11 +69,16 @@ static void next_event(struct vcpu *v, struct events *e, u32 *windows)
 		*windows |= PROC_INTR_WINDOW;
 }
 
-/* The trap flag for the VMM's single step; under an interrupt shadow it must be noted there too. */
+/*
+ * The trap flag for the VMM's single step; under an interrupt shadow it must be
+ * noted there too. A step begins here: none is pending (Bochs leaves one when a
+ * fetch met an EPT violation).
+ */
 static void step_set(struct vcpu *v, int on)
 {
 	u64 *rflags = vmx_slot(v, SLOT_RFLAGS);
 
+	vmwrite(VMCS_GUEST_PENDING_DEBUG, vmread(VMCS_GUEST_PENDING_DEBUG) & ~(u64)PENDING_STEP);
 	*rflags = on ? *rflags | RFLAGS_TF : *rflags & ~RFLAGS_TF;
 	vmx_slot(v, SLOT_SHADOW);
 }

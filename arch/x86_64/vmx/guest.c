@@ -352,9 +352,10 @@ void vmx_get_sregs(struct vcpu *v, struct abi_sregs *s)
 	u32 i;
 
 	open_vmcs(v);
-	vmx_slots_out(v);
 	for (i = 0; i < VSEG_COUNT; i++)
 		seg_get(i, (struct abi_segment *)((u8 *)s + seg_offset[i]));
+	s->fs.base = vmx_slot_read(v, SLOT_FS_BASE);
+	s->gs.base = vmx_slot_read(v, SLOT_GS_BASE);
 	s->gdt.base = vmread(VMCS_GUEST_GDTR_BASE);
 	s->gdt.limit = (u16)vmread(VMCS_GUEST_GDTR_LIMIT);
 	s->idt.base = vmread(VMCS_GUEST_IDTR_BASE);
