@@ -129,6 +129,7 @@ static int __init tenon_init(void)
 		pr_err("cannot register /dev/kvm (%d); is another KVM loaded?\n", rc);
 		goto no_device;
 	}
+	vm_init();
 	stats_init();
 	pr_info("/dev/kvm is served by Tenon, ABI version %u\n", ABI_VERSION);
 	return 0;
@@ -143,6 +144,7 @@ no_arch:
 static void __exit tenon_exit(void)
 {
 	stats_exit();
+	vm_exit();
 	misc_deregister(&system_device);
 	arch_exit();
 	ring_exit();

@@ -192,6 +192,9 @@ struct vm {
 	struct arch_vm arch;
 };
 
+/* Module load and unload. */
+void vm_init(void);
+void vm_exit(void);
 /* KVM_CREATE_VM: a descriptor, or -errno. */
 long vm_create(unsigned long type);
 void vm_get(struct vm *vm);

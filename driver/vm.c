@@ -16,13 +16,46 @@
 #include "tenon.h"
 
 #define BLOCK_ORDER (21 - PAGE_SHIFT)
+#define SPARE_DELAY (HZ / 50)	/* a VM's start has better things to do first */
 #define DONATE_TRIES 16		/* 32 MiB for one operation: more is a defect somewhere */
+
+/*
+ * One block is kept at hand: Linux clears 2 MiB for each allocation, and a VM's
+ * creation need not wait for that.
+ */
+static struct page *spare;
+
+static void spare_fill(struct work_struct *work)
+{
+	struct page *page = alloc_pages(GFP_KERNEL | __GFP_NOWARN, BLOCK_ORDER);
+
+	page = page ? xchg(&spare, page) : NULL;
+	if (page)
+		__free_pages(page, BLOCK_ORDER);
+}
+static DECLARE_DELAYED_WORK(spare_work, spare_fill);
+
+void vm_init(void)
+{
+	spare_fill(NULL);
+}
+
+void vm_exit(void)
+{
+	cancel_delayed_work_sync(&spare_work);
+	if (spare)
+		__free_pages(spare, BLOCK_ORDER);
+}
 
 /* A 2 MiB block on vm.blocks, or NULL. */
 static struct page *block_alloc(struct vm *vm)
 {
-	struct page *page = alloc_pages(GFP_KERNEL_ACCOUNT | __GFP_NOWARN, BLOCK_ORDER);
+	struct page *page = xchg(&spare, NULL);
 
+	if (page)
+		schedule_delayed_work(&spare_work, SPARE_DELAY);
+	else
+		page = alloc_pages(GFP_KERNEL_ACCOUNT | __GFP_NOWARN, BLOCK_ORDER);
 	if (page)
 		list_add(&page->lru, &vm->blocks);
 	return page;

@@ -11,6 +11,7 @@
 #define PAGE_SHIFT 12
 #define BLOCK_SIZE (2ull << 20)		/* the unit of donation: one large page */
 #define NORETURN __attribute__((noreturn))
+#define NOINLINE __attribute__((noinline))
 #define PRINTF_LIKE(a, b) __attribute__((format(printf, a, b)))
 /* Boot-only code: its pages go to the pool when the service VM starts. */
 #define INIT __attribute__((section(".init.text"), cold))

@@ -107,7 +107,7 @@ int cpuid_has(const struct vcpu *v, u32 leaf, int reg, u32 bit)
 }
 
 /* Beyond the highest basic leaf Intel answers with that leaf, AMD with zeros. */
-static const struct abi_cpuid_entry2 *out_of_range(struct vcpu_arch *a, u32 leaf, u32 subleaf)
+static NOINLINE const struct abi_cpuid_entry2 *out_of_range(struct vcpu_arch *a, u32 leaf, u32 subleaf)
 {
 	const struct abi_cpuid_entry2 *zero = find(a, 0, 0), *top;
 
@@ -133,33 +133,41 @@ static u32 xstate_size(u64 xcr0)
 	return size;
 }
 
+/* The leaves with bits that follow the guest's own state: 1, 7 and 0xd. */
+#define RUNTIME_LEAVES (1u << 1 | 1u << 7 | 1u << 0xd)
+
+static NOINLINE void runtime_bits(const struct vcpu *v, u32 leaf, u32 subleaf, u64 cr4, struct gprs *r)
+{
+	if (leaf == 1) {
+		r->rcx &= ~(u64)LEAF1_ECX_OSXSAVE;
+		r->rcx |= cr4 & CR4_OSXSAVE ? LEAF1_ECX_OSXSAVE : 0;
+		if (!(v->arch.apic_base & APIC_BASE_ENABLE))
+			r->rdx &= ~(u64)LEAF1_EDX_APIC;
+	} else if (leaf == 7 && subleaf == 0) {
+		r->rcx &= ~(u64)LEAF7_ECX_OSPKE;
+		r->rcx |= cr4 & CR4_PKE ? LEAF7_ECX_OSPKE : 0;
+	} else if (leaf == 0xd && subleaf == 0 && fpu_mask) {
+		r->rbx = xstate_size(xgetbv());
+	}
+}
+
 void cpuid_guest(struct vcpu *v, u64 cr4)
 {
+	static const struct abi_cpuid_entry2 none;
 	struct gprs *r = &v->arch.regs;
 	u32 leaf = (u32)r->rax, subleaf = (u32)r->rcx;
 	const struct abi_cpuid_entry2 *e = find(&v->arch, leaf, subleaf);
-	struct cpuid c = { 0 };
 
-	if (!e)
+	if (unlikely(!e))
 		e = out_of_range(&v->arch, leaf, subleaf);
-	if (e)
-		c = (struct cpuid) { e->eax, e->ebx, e->ecx, e->edx };
-	/* The bits that follow the guest's own state. */
-	if (leaf == 1) {
-		c.ecx &= ~LEAF1_ECX_OSXSAVE;
-		c.ecx |= cr4 & CR4_OSXSAVE ? LEAF1_ECX_OSXSAVE : 0;
-		if (!(v->arch.apic_base & APIC_BASE_ENABLE))
-			c.edx &= ~LEAF1_EDX_APIC;
-	} else if (leaf == 7 && subleaf == 0) {
-		c.ecx &= ~LEAF7_ECX_OSPKE;
-		c.ecx |= cr4 & CR4_PKE ? LEAF7_ECX_OSPKE : 0;
-	} else if (leaf == 0xd && subleaf == 0 && e && fpu_mask) {
-		c.ebx = xstate_size(xgetbv());
-	}
-	r->rax = c.eax;
-	r->rbx = c.ebx;
-	r->rcx = c.ecx;
-	r->rdx = c.edx;
+	if (unlikely(!e))
+		e = &none;
+	r->rax = e->eax;
+	r->rbx = e->ebx;
+	r->rcx = e->ecx;
+	r->rdx = e->edx;
+	if (leaf < 32 && (RUNTIME_LEAVES >> leaf & 1) && e != &none)
+		runtime_bits(v, leaf, subleaf, cr4, r);
 }
 
 s64 op_KVM_SET_CPUID2(struct call *c)
