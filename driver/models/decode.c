@@ -18,6 +18,12 @@
 #endif
 
 #define CR0_PE (1ull << 0)
+#define CR0_EM (1ull << 2)
+#define CR0_TS (1ull << 3)
+#define CR0_MSW 0xfull		/* PE, MP, EM, TS: what LMSW loads */
+#define CR4_DE (1ull << 3)
+#define CR4_OSFXSR (1ull << 9)
+#define CR4_UMIP (1ull << 11)
 #define CR4_LA57 (1ull << 12)
 #define EFER_LMA (1ull << 10)
 
@@ -33,7 +39,18 @@
 #define FLAGS_RESULT (FLAG_PF | FLAG_ZF | FLAG_SF)
 #define FLAGS_ARITH (FLAGS_RESULT | FLAG_CF | FLAG_AF | FLAG_OF)
 
+#define DR6_FIXED 0xffff0ff0ull	/* bits that read 1 */
+#define DR6_BITS 0xe00full
+#define DR6_TRAPS 0xfull
+#define DR6_BD (1ull << 13)
+#define DR7_FIXED 0x400ull
+#define DR7_BITS 0xffff2bffull
+#define DR7_GD (1ull << 13)
+
+#define VECTOR_DE 0
+#define VECTOR_DB 1
 #define VECTOR_UD 6
+#define VECTOR_NM 7
 #define VECTOR_SS 12
 #define VECTOR_GP 13
 
@@ -265,7 +282,7 @@ static u64 shift(enum shift_kind kind, u64 a, unsigned int n, unsigned int size,
 static int raise(struct decode_state *s, unsigned int vector)
 {
 	s->fault.vector = vector;
-	s->fault.has_error = vector != VECTOR_UD && (s->cr0 & CR0_PE);
+	s->fault.has_error = vector >= VECTOR_SS && (s->cr0 & CR0_PE);
 	s->fault.error = 0;
 	s->fault.cr2 = 0;
 	return DECODE_FAULT;
@@ -539,7 +556,141 @@ static int op_test(struct decode_state *s)
 	return test(s, reg_get(s, s->d.reg, s->d.opsize));
 }
 
-/* F6, F7: TEST, NOT and NEG; no multiplication or division. */
+/* ---- multiplication and division ---- */
+
+/* The low half, and the high one; true: the low half alone is not the product. */
+static int multiply(u64 a, u64 b, unsigned int size, int with_sign, u64 *low, u64 *high)
+{
+	unsigned __int128 product;
+
+	if (with_sign)
+		product = (__int128)(s64)sign_extend(a, size) * (s64)sign_extend(b, size);
+	else
+		product = (unsigned __int128)a * b;
+	*low = (u64)product & size_mask(size);
+	*high = (u64)(product >> (8 * size)) & size_mask(size);
+	if (with_sign)
+		return (__int128)product != (s64)sign_extend(*low, size);
+	return *high != 0;
+}
+
+static void multiply_flags(struct decode_state *s, int overflow)
+{
+	flags_set(s, FLAG_CF | FLAG_OF, overflow ? FLAG_CF | FLAG_OF : 0);
+}
+
+/* A double-width value in AX, or in RDX:RAX. */
+static void wide_set(struct decode_state *s, u64 low, u64 high)
+{
+	unsigned int size = s->d.opsize;
+
+	if (size == 1) {
+		reg_set(s, RAX, 2, high << 8 | low);
+		return;
+	}
+	reg_set(s, RAX, size, low);
+	reg_set(s, RDX, size, high);
+}
+
+static int multiply_wide(struct decode_state *s, u64 v, int with_sign)
+{
+	u64 low, high;
+	int overflow = multiply(*reg_at(s, RAX) & size_mask(s->d.opsize), v, s->d.opsize, with_sign, &low, &high);
+
+	wide_set(s, low, high);
+	multiply_flags(s, overflow);
+	return 0;
+}
+
+/* 69, 6B: times an immediate; 0F AF: times the register itself. */
+static int op_imul(struct decode_state *s)
+{
+	u64 v, low, high;
+	int overflow, rc = rm_get(s, s->d.opsize, DECODE_READ, &v);
+
+	if (rc)
+		return rc;
+	overflow = multiply(v, s->d.opcode == 0xaf ? *reg_at(s, s->d.reg) : s->d.imm, s->d.opsize, 1, &low, &high);
+	reg_set(s, s->d.reg, s->d.opsize, low);
+	multiply_flags(s, overflow);
+	return 0;
+}
+
+/* 128 bits by 64, bit by bit: rare on MMIO. high < divisor; returns the quotient. */
+static u64 divide_long(u64 high, u64 low, u64 divisor, u64 *rest)
+{
+	unsigned int i;
+	u64 top;
+
+	for (i = 0; i < 64; i++) {
+		top = high >> 63;
+		high = high << 1 | low >> 63;
+		low <<= 1;
+		if (top || high >= divisor) {
+			high -= divisor;
+			low |= 1;
+		}
+	}
+	*rest = high;
+	return low;
+}
+
+/* *low, *high: the dividend, then quotient and rest. False: #DE. */
+static int divide(u64 *low, u64 *high, u64 divisor, unsigned int size)
+{
+	u64 n = *high << (8 * size & 63) | *low;
+
+	if (*high >= divisor)	/* zero too */
+		return 0;
+	if (size == 8) {
+		*low = divide_long(*high, *low, divisor, high);
+		return 1;
+	}
+	*low = n / divisor;
+	*high = n % divisor;
+	return 1;
+}
+
+/* The two's complement of a double-width value. */
+static void wide_negate(u64 *low, u64 *high, unsigned int size)
+{
+	*low = -*low & size_mask(size);
+	*high = (~*high + !*low) & size_mask(size);
+}
+
+/* By magnitudes; the rest has the dividend's sign. */
+static int divide_signed(u64 *low, u64 *high, u64 divisor, unsigned int size)
+{
+	u64 sign = size_sign(size);
+	int negative = !!(*high & sign), opposite = negative != !!(divisor & sign);
+
+	if (negative)
+		wide_negate(low, high, size);
+	if (divisor & sign)
+		divisor = -divisor & size_mask(size);
+	if (!divide(low, high, divisor, size) || *low > sign - !opposite)
+		return 0;
+	if (opposite)
+		*low = -*low & size_mask(size);
+	if (negative)
+		*high = -*high & size_mask(size);
+	return 1;
+}
+
+/* The flags are undefined. */
+static int divide_wide(struct decode_state *s, u64 v, int with_sign)
+{
+	unsigned int size = s->d.opsize;
+	u64 low = *reg_at(s, RAX) & size_mask(size);
+	u64 high = size == 1 ? *reg_at(s, RAX) >> 8 & 0xff : *reg_at(s, RDX) & size_mask(size);
+
+	if (!(with_sign ? divide_signed : divide)(&low, &high, v, size))
+		return raise(s, VECTOR_DE);
+	wide_set(s, low, high);
+	return 0;
+}
+
+/* F6, F7: TEST, NOT, NEG, MUL, IMUL, DIV, IDIV */
 static int op_group3(struct decode_state *s)
 {
 	unsigned int kind = s->d.reg & 7;
@@ -548,8 +699,12 @@ static int op_group3(struct decode_state *s)
 
 	if (kind < 2)
 		return test(s, s->d.imm);
-	if (kind > 3)
-		return DECODE_UNKNOWN;
+	if (kind > 3) {
+		rc = rm_get(s, s->d.opsize, DECODE_READ, &v);
+		if (rc)
+			return rc;
+		return kind < 6 ? multiply_wide(s, v, kind & 1) : divide_wide(s, v, kind & 1);
+	}
 	rc = rm_get(s, s->d.opsize, READ_MODIFY, &v);
 	if (rc)
 		return rc;
@@ -701,15 +856,38 @@ static void stack_move(struct decode_state *s, u64 delta)
 	s->regs.rsp = (s->regs.rsp & ~mask) | ((s->regs.rsp + delta) & mask);
 }
 
-static int push_rm(struct decode_state *s)
+static int push(struct decode_state *s, u64 v)
 {
-	u64 mask = size_mask(stack_bytes(s)), v;
-	int rc = rm_get(s, s->d.opsize, DECODE_READ, &v);
+	u64 mask = size_mask(stack_bytes(s));
+	int rc = mem_write(s, SEG_SS, (s->regs.rsp - s->d.opsize) & mask, &v, s->d.opsize);
 
 	if (!rc)
-		rc = mem_write(s, SEG_SS, (s->regs.rsp - s->d.opsize) & mask, &v, s->d.opsize);
-	if (!rc)
 		stack_move(s, 0 - (u64)s->d.opsize);
+	return rc;
+}
+
+static int push_rm(struct decode_state *s)
+{
+	u64 v;
+	int rc = rm_get(s, s->d.opsize, DECODE_READ, &v);
+
+	return rc ? rc : push(s, v);
+}
+
+/* Near CALL and JMP. The end of the instruction adds its length to RIP. */
+static int branch_rm(struct decode_state *s, int call)
+{
+	u64 target;
+	int rc = rm_get(s, s->d.opsize, DECODE_READ, &target);
+
+	if (rc)
+		return rc;
+	if (s->d.mode64 ? !is_canonical(s, target) : target > s->seg[SEG_CS].limit)
+		return raise(s, VECTOR_GP);
+	if (call)
+		rc = push(s, s->regs.rip + s->d.pos);
+	if (!rc)
+		s->regs.rip = target - s->d.pos;
 	return rc;
 }
 
@@ -736,11 +914,215 @@ static int op_group5(struct decode_state *s)
 
 	if (kind < 2)
 		return inc_dec(s);
-	if (kind != 6 || s->d.opsize == 1)
+	if (kind & 1 || s->d.opsize == 1)	/* far forms are not known */
 		return DECODE_UNKNOWN;
 	if (s->d.mode64)
-		s->d.opsize = s->d.prefix66 ? 2 : 8;
-	return push_rm(s);
+		s->d.opsize = s->d.prefix66 && kind == 6 ? 2 : 8;
+	return kind == 6 ? push_rm(s) : branch_rm(s, kind == 2);
+}
+
+/* ---- control and debug registers ---- */
+
+static int special_get(struct decode_state *s, unsigned int which, u64 *v)
+{
+	if (!s->d.ops->get_special)
+		return DECODE_UNKNOWN;
+	return known_answer(s->d.ops->get_special(s->d.ctx, which, v, &s->fault));
+}
+
+static int special_set(struct decode_state *s, unsigned int which, u64 v)
+{
+	if (!s->d.ops->set_special)
+		return DECODE_UNKNOWN;
+	return known_answer(s->d.ops->set_special(s->d.ctx, which, v, &s->fault));
+}
+
+/* 0F 20: from, 0F 22: to. AMD's LOCK MOV CR0 is MOV CR8, for code without REX. */
+static int op_mov_cr(struct decode_state *s)
+{
+	unsigned int cr = s->d.lock ? 8 : s->d.reg;
+	u64 v;
+	int rc;
+
+	if (s->cpl)
+		return raise(s, VECTOR_GP);
+	if (!(0x11d >> cr & 1) || (s->d.lock && s->d.reg))
+		return raise(s, VECTOR_UD);
+	if (s->d.opcode & 2)
+		return special_set(s, DECODE_CR(cr), reg_get(s, s->d.rm, s->d.opsize));
+	rc = special_get(s, DECODE_CR(cr), &v);
+	if (!rc)
+		reg_set(s, s->d.rm, s->d.opsize, v);
+	return rc;
+}
+
+/* DR7.GD: the access itself is a debug exception, and what is left of GD is off. */
+static int dr_guarded(struct decode_state *s, u64 dr7)
+{
+	u64 dr6;
+	int rc = special_get(s, DECODE_DR(6), &dr6);
+
+	if (!rc)
+		rc = special_set(s, DECODE_DR(6), (dr6 & ~DR6_TRAPS) | DR6_BD | DR6_FIXED);
+	if (!rc)
+		rc = special_set(s, DECODE_DR(7), dr7 & ~DR7_GD);
+	return rc ? rc : raise(s, VECTOR_DB);
+}
+
+static u64 dr_writable(unsigned int dr, u64 v)
+{
+	return dr == 6 ? (v & DR6_BITS) | DR6_FIXED : dr == 7 ? (v & DR7_BITS) | DR7_FIXED : v;
+}
+
+/* 0F 21: from, 0F 23: to. DR4 and DR5 are DR6 and DR7 unless CR4.DE is set. */
+static int op_mov_dr(struct decode_state *s)
+{
+	unsigned int dr = s->d.reg, write = s->d.opcode & 2;
+	u64 dr7, v = reg_get(s, s->d.rm, s->d.opsize);
+	int rc;
+
+	if (s->cpl)
+		return raise(s, VECTOR_GP);
+	if (dr > 7 || s->d.lock || ((dr & 6) == 4 && (s->cr4 & CR4_DE)))
+		return raise(s, VECTOR_UD);
+	dr |= (dr & 4) >> 1;
+	if (write && dr > 3 && v >> 32)
+		return raise(s, VECTOR_GP);
+	rc = special_get(s, DECODE_DR(7), &dr7);
+	if (rc)
+		return rc;
+	if (dr7 & DR7_GD)
+		return dr_guarded(s, dr7);
+	if (write)
+		return special_set(s, DECODE_DR(dr), dr_writable(dr, v));
+	rc = special_get(s, DECODE_DR(dr), &v);
+	if (!rc)
+		reg_set(s, s->d.rm, s->d.opsize, v);
+	return rc;
+}
+
+static int op_clts(struct decode_state *s)
+{
+	return s->cpl ? raise(s, VECTOR_GP) : special_set(s, DECODE_CR(0), s->cr0 & ~CR0_TS);
+}
+
+/* LMSW sets PE and never clears it. */
+static int lmsw(struct decode_state *s)
+{
+	u64 v;
+	int rc;
+
+	if (s->cpl)
+		return raise(s, VECTOR_GP);
+	rc = rm_get(s, 2, DECODE_READ, &v);
+	if (rc)
+		return rc;
+	return special_set(s, DECODE_CR(0), (s->cr0 & ~(CR0_MSW & ~CR0_PE)) | (v & CR0_MSW));
+}
+
+/* 0F 01: of the group, SMSW and LMSW */
+static int op_group7(struct decode_state *s)
+{
+	if ((s->d.reg & 7) == 6)
+		return lmsw(s);
+	if ((s->d.reg & 7) != 4)
+		return DECODE_UNKNOWN;
+	if (s->cpl && (s->cr4 & CR4_UMIP))
+		return raise(s, VECTOR_GP);
+	return rm_put(s, s->d.mod == 3 ? s->d.opsize : 2, s->cr0);
+}
+
+/* ---- XMM registers: loads and stores ---- */
+
+#define SSE_STORE 1u
+#define SSE_ALIGNED 2u
+
+static const struct sse {
+	u8 opcode;
+	u8 prefix;	/* 0, 0x66, 0xf2, 0xf3 */
+	u8 bytes;	/* 0: 4, or 8 with REX.W */
+	u8 flags;
+} sse_rows[] = {
+	{ 0x10, 0, 16, 0 }, { 0x11, 0, 16, SSE_STORE },		/* MOVUPS */
+	{ 0x10, 0x66, 16, 0 }, { 0x11, 0x66, 16, SSE_STORE },	/* MOVUPD */
+	{ 0x10, 0xf3, 4, 0 }, { 0x11, 0xf3, 4, SSE_STORE },	/* MOVSS */
+	{ 0x10, 0xf2, 8, 0 }, { 0x11, 0xf2, 8, SSE_STORE },	/* MOVSD */
+	{ 0x28, 0, 16, SSE_ALIGNED }, { 0x29, 0, 16, SSE_STORE | SSE_ALIGNED },		/* MOVAPS */
+	{ 0x28, 0x66, 16, SSE_ALIGNED }, { 0x29, 0x66, 16, SSE_STORE | SSE_ALIGNED },	/* MOVAPD */
+	{ 0x2b, 0, 16, SSE_STORE | SSE_ALIGNED }, { 0x2b, 0x66, 16, SSE_STORE | SSE_ALIGNED },	/* MOVNTPS, MOVNTPD */
+	{ 0x6e, 0x66, 0, 0 }, { 0x7e, 0x66, 0, SSE_STORE },	/* MOVD, MOVQ with REX.W */
+	{ 0x6f, 0x66, 16, SSE_ALIGNED }, { 0x7f, 0x66, 16, SSE_STORE | SSE_ALIGNED },	/* MOVDQA */
+	{ 0x6f, 0xf3, 16, 0 }, { 0x7f, 0xf3, 16, SSE_STORE },	/* MOVDQU */
+	{ 0x7e, 0xf3, 8, 0 }, { 0xd6, 0x66, 8, SSE_STORE },	/* MOVQ */
+	{ 0xe7, 0x66, 16, SSE_STORE | SSE_ALIGNED },		/* MOVNTDQ */
+	{ 0xf0, 0xf2, 16, 0 },					/* LDDQU */
+};
+
+static const struct sse *sse_find(const struct decode_insn *d)
+{
+	u8 prefix = d->rep ? d->rep : d->prefix66 ? 0x66 : 0;
+	unsigned int i;
+
+	for (i = 0; i < sizeof(sse_rows) / sizeof(sse_rows[0]); i++)
+		if (sse_rows[i].opcode == d->opcode && sse_rows[i].prefix == prefix)
+			return &sse_rows[i];
+	return NULL;
+}
+
+static int sse_check(struct decode_state *s, const struct sse *r, unsigned int size)
+{
+	u64 linear;
+
+	if ((s->cr0 & CR0_EM) || !(s->cr4 & CR4_OSFXSR))
+		return raise(s, VECTOR_UD);
+	if (s->cr0 & CR0_TS)
+		return raise(s, VECTOR_NM);
+	if (!(r->flags & SSE_ALIGNED))
+		return 0;
+	if (segment_linear(s, s->d.seg, s->d.ea, size, r->flags & SSE_STORE ? DECODE_WRITE : DECODE_READ, &linear))
+		return DECODE_FAULT;
+	return linear & 15 ? raise(s, VECTOR_GP) : 0;
+}
+
+/* A load clears what it does not fill. */
+static int sse_load(struct decode_state *s, unsigned int size)
+{
+	u64 v[2] = { 0, 0 };
+	int rc = mem_read(s, s->d.seg, s->d.ea, &v[0], size < 8 ? size : 8, DECODE_READ);
+
+	if (!rc && size == 16)
+		rc = mem_read(s, s->d.seg, s->d.ea + 8, &v[1], 8, DECODE_READ);
+	return rc ? rc : known_answer(s->d.ops->xmm(s->d.ctx, s->d.reg, v, 1));
+}
+
+static int op_sse(struct decode_state *s)
+{
+	const struct sse *r = sse_find(&s->d);
+	unsigned int size;
+	u64 v[2];
+	int rc;
+
+	if (!r || !s->d.ops->xmm)
+		return DECODE_UNKNOWN;
+	size = r->bytes ? r->bytes : s->d.rex & REX_W ? 8 : 4;
+	rc = sse_check(s, r, size);
+	if (rc)
+		return rc;
+	if (!(r->flags & SSE_STORE))
+		return sse_load(s, size);
+	rc = known_answer(s->d.ops->xmm(s->d.ctx, s->d.reg, v, 0));
+	if (rc)
+		return rc;
+	memcpy(s->io_data, v, sizeof(v));
+	return mem_write(s, s->d.seg, s->d.ea, s->io_data, size);
+}
+
+/* 0F AE: CLFLUSH, CLFLUSHOPT and CLWB; a device's memory is in no cache of ours. */
+static int op_group15(struct decode_state *s)
+{
+	unsigned int kind = s->d.reg & 7;
+
+	return kind == 7 || (kind == 6 && s->d.prefix66) ? 0 : DECODE_UNKNOWN;
 }
 
 /* ---- strings ---- */
@@ -954,6 +1336,7 @@ static int op_string_io(struct decode_state *s)
 #define F_PLAIN 0x100u	/* F2 or F3 would make it another instruction */
 #define F_SET8 0x200u	/* byte operand whatever the opcode */
 #define F_PREFIX 0x400u
+#define F_SYSTEM 0x800u	/* CR and DR moves: ModRM names two registers, whatever its mod; the mode sets the size */
 
 #define LOCK_ALL 0xff	/* row.lock: ModRM.reg values that accept LOCK */
 #define LOCK_REGS(first, last) ((2 << (last)) - (1 << (first)))
@@ -977,6 +1360,8 @@ static const struct row one_byte[256] = {
 	[0x36] = { F_PREFIX, 0, NULL }, [0x3e] = { F_PREFIX, 0, NULL },
 	[0x63] = { M, 0, op_movsxd },
 	[0x64 ... 0x67] = { F_PREFIX, 0, NULL },
+	[0x69] = { M | F_IMM, 0, op_imul },
+	[0x6b] = { M | F_IMM8, 0, op_imul },
 	[0x6c ... 0x6f] = { F_BYTE, 0, op_string_io },
 	[0x80] = { MB | F_IMM, LOCK_REGS(0, 6), op_alu_imm },
 	[0x81] = { MB | F_IMM, LOCK_REGS(0, 6), op_alu_imm },
@@ -999,14 +1384,25 @@ static const struct row one_byte[256] = {
 	[0xfe ... 0xff] = { MB, LOCK_REGS(0, 1), op_group5 },
 };
 
+#define SSE { M | F_MEM, 0, op_sse }
+
 static const struct row two_byte[256] = {
+	[0x01] = { M, 0, op_group7 },
+	[0x06] = { 0, 0, op_clts },
 	[0x0d] = { M | F_MEM, 0, op_nop },	/* PREFETCH */
+	[0x10 ... 0x11] = SSE,
 	[0x18] = { M | F_MEM, 0, op_nop },
 	[0x1f] = { M, 0, op_nop },
+	[0x20] = { M | F_SYSTEM, 0, op_mov_cr }, [0x22] = { M | F_SYSTEM, 0, op_mov_cr },
+	[0x21] = { M | F_SYSTEM, 0, op_mov_dr }, [0x23] = { M | F_SYSTEM, 0, op_mov_dr },
+	[0x28 ... 0x29] = SSE, [0x2b] = SSE,
 	[0x40 ... 0x4f] = { M, 0, op_cmovcc },
+	[0x6e ... 0x6f] = SSE, [0x7e ... 0x7f] = SSE,
 	[0x90 ... 0x9f] = { M | F_SET8, 0, op_setcc },
 	[0xa3] = { M, 0, op_bit_reg },
 	[0xab] = { M, LOCK_ALL, op_bit_reg },
+	[0xae] = { M | F_MEM | F_PLAIN, 0, op_group15 },
+	[0xaf] = { M, 0, op_imul },
 	[0xb0 ... 0xb1] = { MB, LOCK_ALL, op_cmpxchg },
 	[0xb3] = { M, LOCK_ALL, op_bit_reg },
 	[0xb6 ... 0xb7] = { M, 0, op_mov_extend },
@@ -1016,6 +1412,7 @@ static const struct row two_byte[256] = {
 	[0xc0 ... 0xc1] = { MB, LOCK_ALL, op_xadd },
 	[0xc3] = { M | F_MEM | F_PLAIN, 0, op_movnti },
 	[0xc7] = { M | F_MEM, LOCK_REGS(1, 1), op_cmpxchg8b },
+	[0xd6] = SSE, [0xe7] = SSE, [0xf0] = SSE,
 };
 
 /* 0F 38 F0 and F1 */
@@ -1185,7 +1582,9 @@ static int decode_opcode(struct decode_state *s, const struct row **row)
 
 static void operand_size(struct decode_insn *d, unsigned int flags)
 {
-	if ((flags & F_SET8) || ((flags & F_BYTE) && !(d->opcode & 1)))
+	if (flags & F_SYSTEM)
+		d->opsize = d->mode64 ? 8 : 4;
+	else if ((flags & F_SET8) || ((flags & F_BYTE) && !(d->opcode & 1)))
 		d->opsize = 1;
 	else if ((flags & F_STACK) && d->mode64)
 		d->opsize = d->prefix66 ? 2 : 8;
@@ -1268,6 +1667,8 @@ static int decode_modrm(struct decode_state *s, unsigned int flags)
 	d->mod = modrm >> 6;
 	d->reg = (modrm >> 3 & 7) | (d->rex & REX_R) << 1;
 	d->rm = (modrm & 7) | (d->rex & REX_B) << 3;
+	if (flags & F_SYSTEM)
+		d->mod = 3;
 	if (d->mod == 3)
 		return 0;
 	if (d->adsize == 2)
@@ -1330,7 +1731,7 @@ static int decode(struct decode_state *s, const struct row **row)
 		d->seg = d->seg_override - 1;
 	if ((flags & F_MEM) && d->mod == 3)
 		return DECODE_UNKNOWN;
-	if (d->lock && (d->mod == 3 || !((*row)->lock >> (d->reg & 7) & 1)))
+	if (d->lock && !(flags & F_SYSTEM) && (d->mod == 3 || !((*row)->lock >> (d->reg & 7) & 1)))
 		return raise(s, VECTOR_UD);
 	return 0;
 }
@@ -1365,4 +1766,24 @@ int decode_emulate(struct decode_state *s, const struct decode_ops *ops, void *c
 		s->regs.rip = (u32)s->regs.rip;
 	s->regs.rflags &= ~FLAG_RF;
 	return 0;
+}
+
+static int is_hypercall(const u8 *insn)
+{
+	return insn[0] == 0x0f && insn[1] == 0x01 && (insn[2] == DECODE_VMCALL || insn[2] == DECODE_VMMCALL);
+}
+
+int decode_undefined(struct decode_state *s, const struct decode_ops *ops, void *ctx, u8 native)
+{
+	const u8 call[3] = { 0x0f, 0x01, native };
+	u64 linear;
+
+	start(s, ops, ctx);
+	if (need(s, sizeof(call)) || !is_hypercall(s->d.byte))
+		return raise(s, VECTOR_UD);
+	if (s->d.byte[2] == native)	/* another CPU was faster */
+		return 0;
+	if (segment_linear(s, SEG_CS, s->regs.rip, sizeof(call), DECODE_FETCH, &linear))
+		return DECODE_FAULT;
+	return known_answer(ops->write_mem(ctx, linear, call, sizeof(call), &s->fault));
 }

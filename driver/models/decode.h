@@ -58,11 +58,18 @@ struct decode_fault {
  * are committed before the VMM sees it, as KVM does. It sets s->stop when it
  * has queued a write that needs the VMM.
  *
- * len is at most 8, but for INS and OUTS: there at most 4096 and within a page.
+ * len is at most 8, but for INS and OUTS: there at most 4096 and within a page;
+ * and for SSE stores: 16. Such data stay in s->io_data.
  *
  * io: `count` elements of `size` bytes at data; write: 1 for OUTS. Answers 0
  * (INS: data filled, OUTS: data taken), or DECODE_MMIO_WAIT for INS without an
  * answer yet. Called at most once in a decode_emulate().
+ *
+ * The others may be NULL: instructions that need them are then unknown.
+ * get_special, set_special: CR and DR registers by DECODE_CR() and DECODE_DR().
+ * The decoder has checked privilege, and that the register exists; set_special
+ * judges the value, and comes last in its instruction.
+ * xmm: the 16 bytes of XMM n. write: 1 to set them; comes last, too.
  */
 struct decode_ops {
 	int (*read_mem)(void *ctx, u64 linear, void *buf, unsigned int len, unsigned int access,
@@ -71,7 +78,13 @@ struct decode_ops {
 			 struct decode_fault *fault);
 	int (*io)(void *ctx, u16 port, unsigned int size, unsigned int write, void *data,
 		  unsigned int count);
+	int (*get_special)(void *ctx, unsigned int which, u64 *v, struct decode_fault *fault);
+	int (*set_special)(void *ctx, unsigned int which, u64 v, struct decode_fault *fault);
+	int (*xmm)(void *ctx, unsigned int n, u64 v[2], unsigned int write);
 };
+
+#define DECODE_CR(n) (n)
+#define DECODE_DR(n) (16 + (n))
 
 #define DECODE_INSN_MAX 15u	/* longer ones raise #GP on every processor */
 #define DECODE_IO_BYTES 4096u	/* one piece of a REP INS or OUTS */
@@ -136,5 +149,16 @@ struct decode_state {
  * write are two callbacks: MMIO knows no atomic access.
  */
 int decode_emulate(struct decode_state *s, const struct decode_ops *ops, void *ctx);
+
+/* The third bytes of VMCALL and VMMCALL, after 0F 01. */
+#define DECODE_VMCALL 0xc1u
+#define DECODE_VMMCALL 0xd9u
+
+/*
+ * The instruction at s->regs.rip raised #UD. The other vendor's hypercall is
+ * rewritten in memory as `native`, for the guest to execute again: DECODE_DONE,
+ * RIP stays. Everything else: DECODE_FAULT, mostly with the #UD itself.
+ */
+int decode_undefined(struct decode_state *s, const struct decode_ops *ops, void *ctx, u8 native);
 
 #endif

@@ -126,7 +126,7 @@ static int driver_io(void *ctx, u16 port, unsigned int size, unsigned int write,
 	return 0;
 }
 
-static const struct decode_ops driver_ops = { driver_read, driver_write, driver_io };
+static const struct decode_ops driver_ops = { .read_mem = driver_read, .write_mem = driver_write, .io = driver_io };
 
 static void begin(enum mode mode, const void *code, unsigned int len)
 {

@@ -91,6 +91,7 @@ static void run_native(void)
 #define G_STACK 0x400	/* RSP points into the data */
 #define G_STRING 0x800
 #define G_NOW 0x1000	/* no REX.W */
+#define G_MUL 0x4000	/* CF and OF alone defined */
 #define G_ACC 0x2000	/* RAX equals the operand half of the time */
 
 struct form {
@@ -109,7 +110,7 @@ static const struct form forms[] = {
 	{ 0, 0x28, 0x29, -1, G_BYTE | G_LOCK }, { 0, 0x2a, 0x2b, -1, G_BYTE },
 	{ 0, 0x30, 0x31, -1, G_BYTE | G_LOCK | G_LOGIC }, { 0, 0x32, 0x33, -1, G_BYTE | G_LOGIC },
 	{ 0, 0x38, 0x3b, -1, G_BYTE },
-	{ 0, 0x63, 0x63, -1, 0 },
+	{ 0, 0x63, 0x63, -1, 0 }, { 0, 0x69, 0x69, -1, G_IMM | G_MUL }, { 0, 0x6b, 0x6b, -1, G_IMM8 | G_MUL },
 	{ 0, 0x80, 0x81, 0, G_BYTE | G_IMM | G_LOCK }, { 0, 0x80, 0x81, 1, G_BYTE | G_IMM | G_LOCK | G_LOGIC },
 	{ 0, 0x80, 0x81, 2, G_BYTE | G_IMM | G_LOCK }, { 0, 0x80, 0x81, 3, G_BYTE | G_IMM | G_LOCK },
 	{ 0, 0x80, 0x81, 4, G_BYTE | G_IMM | G_LOCK | G_LOGIC }, { 0, 0x80, 0x81, 5, G_BYTE | G_IMM | G_LOCK },
@@ -133,6 +134,7 @@ static const struct form forms[] = {
 	{ 0, 0xc6, 0xc7, 0, G_BYTE | G_IMM },
 	{ 0, 0xf6, 0xf7, 0, G_BYTE | G_IMM | G_LOGIC }, { 0, 0xf6, 0xf7, 1, G_BYTE | G_IMM | G_LOGIC },
 	{ 0, 0xf6, 0xf7, 2, G_BYTE | G_LOCK }, { 0, 0xf6, 0xf7, 3, G_BYTE | G_LOCK },
+	{ 0, 0xf6, 0xf7, 4, G_BYTE | G_MUL }, { 0, 0xf6, 0xf7, 5, G_BYTE | G_MUL },
 	{ 0, 0xfe, 0xff, 0, G_BYTE | G_LOCK }, { 0, 0xfe, 0xff, 1, G_BYTE | G_LOCK },
 	{ 0, 0xff, 0xff, 6, G_STACK },
 	{ 1, 0x0d, 0x0d, 1, G_MEM }, { 1, 0x18, 0x18, 1, G_MEM }, { 1, 0x1f, 0x1f, 0, 0 },
@@ -142,6 +144,7 @@ static const struct form forms[] = {
 	{ 1, 0xbb, 0xbb, -1, G_BITS | G_BITFLAGS | G_LOCK },
 	{ 1, 0xba, 0xba, 4, G_IMM8 | G_BITFLAGS }, { 1, 0xba, 0xba, 5, G_IMM8 | G_BITFLAGS | G_LOCK },
 	{ 1, 0xba, 0xba, 6, G_IMM8 | G_BITFLAGS | G_LOCK }, { 1, 0xba, 0xba, 7, G_IMM8 | G_BITFLAGS | G_LOCK },
+	{ 1, 0xaf, 0xaf, -1, G_MUL },
 	{ 1, 0xb0, 0xb1, -1, G_BYTE | G_LOCK | G_ACC | G_MEM }, { 1, 0xc0, 0xc1, -1, G_BYTE | G_LOCK },
 	{ 1, 0xb6, 0xb7, -1, 0 }, { 1, 0xbe, 0xbf, -1, 0 },
 	{ 1, 0xc3, 0xc3, -1, G_MEM | G_NO16 },
@@ -361,6 +364,8 @@ static u64 undefined_flags(const struct trial *t)
 
 	if (flags & G_LOGIC)
 		return FLAG_A;
+	if (flags & G_MUL)
+		return FLAGS_SIX & ~(FLAG_C | FLAG_O);
 	if (flags & G_BITFLAGS)
 		return FLAGS_SIX & ~(FLAG_C | FLAG_Z);
 	if (!(flags & G_SHIFT))
@@ -424,7 +429,7 @@ static int flat_write(void *ctx, u64 linear, const void *buf, unsigned int len, 
 	return 0;
 }
 
-static const struct decode_ops flat_ops = { flat_read, flat_write, NULL };
+static const struct decode_ops flat_ops = { .read_mem = flat_read, .write_mem = flat_write };
 static struct decode_state state;
 
 static void state_load(const struct trial *t)

@@ -6,7 +6,7 @@
  * Owns: struct emulation. Invariant: the VMM sees a write only after the
  * instruction's registers are committed, and a read before anything is; a read
  * that it answered is kept until the instruction, run again, has taken it.
- * Called by: exits.c. Calls: models/decode.c, models/walk.c.
+ * Called by: exits.c. Calls: decode.c, walk.c, special.c.
  * Concurrency: v->lock; vm.srcu while the decoder runs; may sleep.
  * See: models/decode.h; Documentation/virt/kvm/api.rst, KVM_EXIT_MMIO.
  */
@@ -14,6 +14,7 @@
 
 #include "tenon.h"
 #include "models/decode.h"
+#include "models/special.h"
 #include "models/walk.h"
 
 #define MMIO_BYTES 8u		/* the most that one KVM_EXIT_MMIO carries */
@@ -46,6 +47,7 @@ struct emulation {
 	struct mmio_write write[WRITES_MAX];
 	bool io_answered;	/* INS: the port page holds the VMM's data */
 	bool io_out;		/* OUTS: the VMM is to be told after the commit */
+	bool tpr_lowered;	/* MOV to CR8: so is this */
 };
 
 static int emulate(struct vcpu *v);
@@ -346,10 +348,45 @@ static int op_io(void *ctx, u16 port, unsigned int size, unsigned int write, voi
 	return 0;
 }
 
+/* ---- control, debug and XMM registers ---- */
+
+static int op_get_special(void *ctx, unsigned int which, u64 *value, struct decode_fault *fault)
+{
+	return special_get(ctx, which, value);
+}
+
+/* Without an in-kernel LAPIC a lowered CR8 may let an interrupt in: the VMM must know. */
+static int set_cr8(struct vcpu *v, u64 value, struct decode_fault *fault)
+{
+	struct exit_resume *in = &v->exit->in;
+
+	if (value > CR8_MAX) {
+		*fault = (struct decode_fault){ .vector = VECTOR_GP, .has_error = 1 };
+		return DECODE_FAULT;
+	}
+	in->cr8 = value;
+	in->flags |= RESUME_CR8;
+	v->arch.emulation->tpr_lowered = value < v->exit->out.cr8;
+	return DECODE_DONE;
+}
+
+static int op_set_special(void *ctx, unsigned int which, u64 value, struct decode_fault *fault)
+{
+	return which == DECODE_CR(8) ? set_cr8(ctx, value, fault) : special_set(ctx, which, value, fault);
+}
+
+static int op_xmm(void *ctx, unsigned int n, u64 value[2], unsigned int write)
+{
+	return special_xmm(ctx, n, value, write);
+}
+
 static const struct decode_ops emulate_ops = {
 	.read_mem = op_read,
 	.write_mem = op_write,
 	.io = op_io,
+	.get_special = op_get_special,
+	.set_special = op_set_special,
+	.xmm = op_xmm,
 };
 
 /* ---- results ---- */
@@ -377,7 +414,9 @@ static int emulate_done(struct vcpu *v)
 	e->answers = 0;
 	if (e->writes)
 		return mmio_write_next(v);
-	if (!e->io_out)
+	if (e->tpr_lowered)
+		v->run->exit_reason = KVM_EXIT_SET_TPR;
+	else if (!e->io_out)
 		return 1;
 	v->complete = run_again_complete;
 	return 0;
@@ -417,63 +456,7 @@ static int emulate_fault(struct vcpu *v)
 	return inject(v, &v->arch.emulation->d.fault);
 }
 
-/* ---- MOV to CR8 ---- */
-
-static bool is_prefix(u8 byte)
-{
-	return byte == 0xf0 || byte == 0xf2 || byte == 0xf3 || byte == 0x66;
-}
-
-/*
- * The length of a MOV to CR8 at insn, or 0; *gpr is its source. AMD writes CR8
- * also as LOCK MOV CR0, for code without REX (APM volume 3, MOV CRn).
- */
-static u32 decode_mov_cr8(const u8 *insn, u32 have, u32 *gpr)
-{
-	u8 rex = 0, lock = 0;
-	u32 i = 0;
-
-	for (; i < have && is_prefix(insn[i]); i++)
-		lock |= insn[i] == 0xf0;
-	if (i < have && (insn[i] & 0xf0) == 0x40)
-		rex = insn[i++];
-	if (i + 3 > have || insn[i] != 0x0f || insn[i + 1] != 0x22)
-		return 0;
-	/* ModRM.mod is ignored; CR8 needs reg 0 and exactly one of REX.R and LOCK. */
-	if ((insn[i + 2] & 0x38) || !(rex & 4) == !lock)
-		return 0;
-	*gpr = (insn[i + 2] & 7) | (rex & 1) << 3;
-	return i + 3;
-}
-
-/* A register by its number in an instruction; struct abi_regs has its own order. */
-static u64 gpr_value(const struct abi_regs *r, u32 number)
-{
-	const u64 *order[16] = {
-		&r->rax, &r->rcx, &r->rdx, &r->rbx, &r->rsp, &r->rbp, &r->rsi, &r->rdi,
-		&r->r8, &r->r9, &r->r10, &r->r11, &r->r12, &r->r13, &r->r14, &r->r15,
-	};
-
-	return *order[number];
-}
-
-/* Without an in-kernel LAPIC a lowered CR8 may let an interrupt in: the VMM must know. */
-static int mov_cr8(struct vcpu *v, u32 length, u64 value)
-{
-	struct exit_resume *in = &v->exit->in;
-	u64 before = v->exit->out.cr8;
-
-	if (value > CR8_MAX)
-		return inject(v, &(struct decode_fault){ .vector = VECTOR_GP, .has_error = 1 });
-	v->arch.emulation->d.regs.rip += length;
-	commit_regs(v);
-	in->cr8 = value;
-	in->flags |= RESUME_CR8;
-	if (value >= before)
-		return 1;
-	v->run->exit_reason = KVM_EXIT_SET_TPR;
-	return 0;
-}
+/* ---- an instruction that is not known ---- */
 
 /* Above ring 0 the guest gets #UD, as from KVM; in ring 0 the VMM is told. */
 static int emulate_unknown(struct vcpu *v)
@@ -481,10 +464,7 @@ static int emulate_unknown(struct vcpu *v)
 	const struct emulation *e = v->arch.emulation;
 	struct kvm_run *run = v->run;
 	u32 have = min_t(u32, e->d.d.have, sizeof(run->emulation_failure.insn_bytes));
-	u32 gpr, length = decode_mov_cr8(e->d.d.byte, have, &gpr);
 
-	if (length && v->exit->out.reason == EXIT_EMULATE)
-		return mov_cr8(v, length, gpr_value(&e->d.regs, gpr));
 	pr_info_ratelimited("VM %u vCPU %u: instruction not known: %*ph at rip 0x%llx cs 0x%llx, cr0 0x%llx efer 0x%llx cpl %u, gpa 0x%llx\n",
 			    v->vm->handle, v->id, have, e->d.d.byte, e->d.regs.rip,
 			    e->d.seg[SEG_CS].base, e->d.cr0, e->d.efer, e->d.cpl, v->exit->out.gpa);
@@ -507,6 +487,14 @@ static int (*const emulate_results[])(struct vcpu *v) = {
 	[DECODE_UNKNOWN] = emulate_unknown,
 };
 
+/* The third byte of this processor's own hypercall instruction. */
+static u8 native_hypercall(void)
+{
+	bool amd = boot_cpu_data.x86_vendor == X86_VENDOR_AMD || boot_cpu_data.x86_vendor == X86_VENDOR_HYGON;
+
+	return amd ? DECODE_VMMCALL : DECODE_VMCALL;
+}
+
 /* Run the instruction in e->d, from the start. vm.srcu held. */
 static int emulate(struct vcpu *v)
 {
@@ -517,9 +505,13 @@ static int emulate(struct vcpu *v)
 	e->writes = 0;
 	e->written = 0;
 	e->io_out = false;
+	e->tpr_lowered = false;
 	e->d.stop = 0;
 	v->complete = NULL;
-	rc = decode_emulate(&e->d, &emulate_ops, v);
+	if (v->exit->out.reason == EXIT_EMULATE && v->exit->out.data == VECTOR_UD)
+		rc = decode_undefined(&e->d, &emulate_ops, v, native_hypercall());
+	else
+		rc = decode_emulate(&e->d, &emulate_ops, v);
 	if (rc < 0 || rc >= (int)ARRAY_SIZE(emulate_results))
 		rc = DECODE_UNKNOWN;
 	if (rc != DECODE_MMIO_WAIT) {
