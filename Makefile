@@ -73,6 +73,12 @@ $(OUT)/%.o: %.S build/newlib/unpacked Makefile
 	@echo "  CC      $<"
 	@$(CROSS)gcc $(CFLAGS) $(CPPFLAGS) -MMD -MP -c -o $@ $<
 
+# The boot screen's glyphs, from one of Debian's console fonts.
+$(OUT)/arch/x86_64/font.o: build/font.bin
+build/font.bin: scripts/font
+	@mkdir -p build
+	scripts/font $@
+
 -include $(OBJECTS:.o=.d)
 
 # arm64's loaders take a raw Image; the service VM's kernel lies behind it.

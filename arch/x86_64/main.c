@@ -120,7 +120,9 @@ static INIT void build_host_tables(const struct boot_info *info)
 	}
 	host_map(PHYS_BASE + region_pa, region_pa, region_bytes, PTE_WRITE | PTE_NX);
 	host_map(PHYS_BASE + handoff_pa, handoff_pa, HANDOFF_BYTES, PTE_WRITE | PTE_NX);
-	host_map(PHYS_BASE + 0xb8000, 0xb8000, PAGE_SIZE, PTE_WRITE | PTE_NX | PTE_UNCACHED);
+	if (console_screen_bytes(&info->fb))
+		host_map(PHYS_BASE + align_down(info->fb.pa, PAGE_SIZE), align_down(info->fb.pa, PAGE_SIZE),
+			 console_screen_bytes(&info->fb) + PAGE_SIZE, PTE_WRITE | PTE_NX | PTE_UNCACHED);
 	host_map(APIC_VA, APIC_BASE_RESET, PAGE_SIZE, PTE_WRITE | PTE_NX | PTE_UNCACHED);
 	host_map_image(image_start, text_end, 0);
 	host_map_image(text_end, rodata_end, PTE_NX);
@@ -303,13 +305,12 @@ INIT void boot_main(u32 magic, u32 mbi)
 	int found;
 
 	console_init();
-	log_print("tenon: microhypervisor, ABI %u\n", ABI_VERSION);
 	trap_init();
 	trap_load();
 	if (multiboot2_parse(magic, mbi, &info))
 		die(NULL);
-	if (info.fb.type == FB_TEXT)
-		console_text(info.fb.pa);
+	console_screen(&info.fb);
+	log_print("tenon: microhypervisor, ABI %u\n", ABI_VERSION);
 	choose_backend();
 	found = acpi_cpus(&info, apic_ids, MAX_CPUS);
 	if (found < 0)

@@ -352,6 +352,14 @@ static int syscall_write(struct cpu *cpu, u32 msr, u64 value)
 	return 0;
 }
 
+/* Bits beyond these would be #GP in our hands (SDM vol. 1, 13.3). */
+static u64 xss_supported(void)
+{
+	struct cpuid c = cpuid(0xd, 1);
+
+	return c.eax & 8 ? c.ecx | (u64)c.edx << 32 : 0;
+}
+
 int service_msr_write(struct cpu *cpu, u32 msr, u64 value, u64 *efer)
 {
 	const struct service_msr *m = msr_find(msr);
@@ -373,6 +381,12 @@ int service_msr_write(struct cpu *cpu, u32 msr, u64 value, u64 *efer)
 		if (value >> 32 || !cpu_has_tsc_aux)
 			return 1;
 		cpu->tsc_aux = value;
+		wrmsr(msr, value);
+		return 0;
+	case SMSR_XSS:
+		if (value & ~xss_supported())
+			return 1;
+		cpu->xss = value;
 		wrmsr(msr, value);
 		return 0;
 	case SMSR_FIXED:

@@ -137,6 +137,8 @@ void fpu_load(struct cpu *cpu, struct vcpu *v)
 		if (cpu->xcr0 != fpu_mask)
 			xsetbv(fpu_mask);
 	}
+	if (unlikely(cpu->xss))
+		wrmsr(MSR_XSS, 0);
 	save(cpu->fpu);
 	restore(v->arch.fpu);
 	if (fpu_mask && v->arch.xcr0 != fpu_mask)
@@ -153,6 +155,8 @@ void fpu_unload(struct cpu *cpu, struct vcpu *v)
 	}
 	save(v->arch.fpu);
 	restore(cpu->fpu);
+	if (unlikely(cpu->xss))
+		wrmsr(MSR_XSS, cpu->xss);
 	if (fpu_mask && cpu->xcr0 != fpu_mask)
 		xsetbv(cpu->xcr0);
 }

@@ -5,8 +5,12 @@
 
 #include "types.h"
 
+struct boot_framebuffer;
+
 void console_init(void);
-void console_text(u64 pa);	/* VGA text memory, mapped by then */
+/* Uses the loader's screen, if it is one that we can write on. */
+void console_screen(const struct boot_framebuffer *fb);
+u64 console_screen_bytes(const struct boot_framebuffer *fb);	/* to be mapped, 0: none */
 void console_take(void);	/* for a panic, after console_release() */
 
 #endif

@@ -54,6 +54,7 @@
 #define MSR_PAT 0x277
 #define MSR_X2APIC_ICR 0x830
 #define MSR_PRED_CMD 0x49
+#define MSR_XSS 0xda0
 #define MSR_EFER 0xc0000080
 #define MSR_STAR 0xc0000081
 #define MSR_LSTAR 0xc0000082

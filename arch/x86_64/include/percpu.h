@@ -44,6 +44,7 @@ struct cpu {
 	u64 service_seen;		/* generation of the service VM's tables that the TLB knows */
 	void *fpu;			/* its XSAVE area while a user VM runs */
 	u64 xcr0;			/* its XCR0 meanwhile */
+	u64 xss;			/* what it wrote to MSR_XSS: 0 while a user VM runs */
 	u64 tsc_aux;			/* what it wrote to MSR_TSC_AUX */
 	u64 dr[4];			/* its DR0 to DR3 while a user VM has its own loaded */
 	u64 exits[STAT_COUNT];
