@@ -59,14 +59,14 @@ int svm_vcpu_init(struct vcpu *v)
 		return -ENOMEM;
 	v->arch.vmcb = b;
 	v->arch.vmcb_pa = pa;
-	b->intercept_cr = INTERCEPT_CR8_WRITE;
+	b->intercept_cr = INTERCEPT_CR4_WRITE | INTERCEPT_CR8_WRITE;
 	b->intercept_dr = INTERCEPT_DR_ALL;
 	/*
 	 * #DB and #AC: their delivery can loop in microcode for ever (CVE-2015-5307, CVE-2015-8104). #MC is the
 	 * machine's. #UD: the other vendor's hypercall instruction is answered too, as KVM does. CR4: a guest gets
 	 * the features that its CPUID has.
 	 */
-	b->intercept_exception = 1u << VECTOR_MC | 1u << VECTOR_AC | 1u << VECTOR_DB;
+	b->intercept_exception = 1u << VECTOR_MC | 1u << VECTOR_AC | 1u << VECTOR_UD | 1u << VECTOR_DB;
 	b->intercept1 = INTERCEPT_INTR | INTERCEPT_NMI | INTERCEPT_SMI | INTERCEPT_INIT | INTERCEPT_RDPMC |
 			INTERCEPT_CPUID | INTERCEPT_INVD | INTERCEPT_HLT | INTERCEPT_INVLPGA | INTERCEPT_IOIO |
 			INTERCEPT_MSR | INTERCEPT_SHUTDOWN;
