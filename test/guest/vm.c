@@ -21,7 +21,7 @@ s64 vm_unmap(u32 vm, u64 gpa, u64 pages)
 
 static s64 reset_sregs(u32 vcpu)
 {
-	static struct abi_sregs s;
+	struct abi_sregs s;
 	struct abi_segment data = { 0, 0xffff, 0, 3, 1, 0, 0, 1, 0, 0, 0, 0, 0 }, code = data;
 	s64 err = ring_op(N_KVM_GET_SREGS, vcpu, 0, NULL, 0);
 
