@@ -9,6 +9,7 @@
  * See: APM vol. 2, 15.6 (#VMEXIT), 15.13 (interrupts), 15.17 (GIF).
  */
 #include "svm.h"
+#include "cpu.h"
 #include "service.h"
 #include "ring.h"
 #include "log.h"
@@ -74,9 +75,33 @@ static void service_vmmcall(struct cpu *cpu, struct vmcb *b)
 	b->rax = (u64)hypercall(cpu, b->rax, cpu->regs.rdi);
 }
 
+/*
+ * Our memory was where the processor looked while it delivered an exception
+ * (page tables, IDT, stack): as for a second exception (APM vol. 2, 8.2.9) it is
+ * #DF, and on top of that a shutdown, which a PC answers with a reset.
+ */
+static void fault_in_delivery(struct cpu *cpu, u32 vector)
+{
+	if (vector != VECTOR_DF) {
+		svm_service_inject(cpu, VECTOR_DF, EVENT_EXCEPTION, 1);
+		return;
+	}
+	log_print("tenon: CPU %u: triple fault of the service VM: reset\n", cpu->index);
+	outb(0xcf9, 2);
+	outb(0xcf9, 6);
+	for (;;)
+		cpu_relax();
+}
+
 static void service_npf(struct cpu *cpu, struct vmcb *b)
 {
-	if (service_fault(b->exit_info2))
+	u64 event = b->exit_int_info;
+
+	if (!service_fault(b->exit_info2))
+		return;
+	if ((event & EVENT_VALID) && EVENT_TYPE(event) == EVENT_EXCEPTION)
+		fault_in_delivery(cpu, EVENT_VECTOR(event));
+	else
 		inject_gp(cpu);
 }
 
