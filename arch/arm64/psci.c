@@ -24,6 +24,8 @@
 #define FN_CPU_ON 0xc4000003u
 #define FN_CPU_SUSPEND 0xc4000001u
 #define FN_CPU_OFF 0x84000002u
+#define FN_SMCCC_VERSION 0x80000000u
+#define SMCCC_1_1 0x10001
 #define POWER_DOWN (1u << 16)		/* of CPU_SUSPEND's power state, original format */
 
 u64 smc(u64 fn, u64 a, u64 b, u64 c)
@@ -104,6 +106,14 @@ static s64 end(struct cpu *cpu, const u64 *x)
 	return relay(cpu, x);
 }
 
+/* Old firmware has no SMCCC 1.1; its registers are kept here, and its answers have the rows below. */
+static s64 smccc_version(struct cpu *cpu, const u64 *x)
+{
+	s64 version = (s32)relay(cpu, x);
+
+	return version < SMCCC_1_1 ? SMCCC_1_1 : version;
+}
+
 static s64 features(struct cpu *cpu, const u64 *x);
 
 /* 64 and 32 bit forms share a row but for the bit that tells them apart. */
@@ -122,7 +132,7 @@ static const struct {
 	{ 0x84000009, 0, end },			/* SYSTEM_RESET */
 	{ 0x8400000a, 0, features },		/* PSCI_FEATURES */
 	{ 0x84000012, 1, end },			/* SYSTEM_RESET2 */
-	{ 0x80000000, 0, relay },		/* SMCCC_VERSION */
+	{ FN_SMCCC_VERSION, 0, smccc_version },
 	{ 0x80000001, 0, relay },		/* SMCCC_ARCH_FEATURES */
 	{ 0x80000002, 1, relay },		/* SMCCC_ARCH_SOC_ID */
 	{ 0x80003fff, 0, relay },		/* SMCCC_ARCH_WORKAROUND_3 */
@@ -142,6 +152,8 @@ static int find(u32 fn)
 
 static s64 features(struct cpu *cpu, const u64 *x)
 {
+	if ((u32)x[1] == FN_SMCCC_VERSION)
+		return PSCI_SUCCESS;
 	return find((u32)x[1]) < 0 ? PSCI_NOT_SUPPORTED : relay(cpu, x);
 }
 

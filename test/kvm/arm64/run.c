@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * run.c - guests of a few instructions on arm64: hypercalls, MMIO, FP, the
+ * timer, SError, PSCI, registers.
+ * Called by: hand or the test table, in a Linux with /dev/kvm.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+#include "vmm.h"
+
+#define VERSION_1_0 0x10000ull
+#define MINUS_1 0xffffffffffffffffull
+
+/* x19 = MMIO_BASE in all guests. */
+#define BASE "mov x19, #0x10000000\n"
+#define POWER_OFF "movz w0, #8\nmovk w0, #0x8400, lsl #16\nhvc #0\n"
+
+static struct vcpu *guest(const uint8_t *code, const uint8_t *end)
+{
+	struct vm *vm = vm_create();
+
+	vm_load(vm, GUEST_CODE, code, (size_t)(end - code));
+	return vcpu_create(vm, 0, 0);
+}
+#define START(id) guest(code_##id, code_##id##_end)
+
+GUEST(hypercall, BASE
+      "movz w0, #0x8400, lsl #16\nhvc #0\nstr x0, [x19]\n"		/* PSCI_VERSION */
+      "movz w0, #0xbeef\nmovk w0, #0x8400, lsl #16\nhvc #0\nstr x0, [x19]\n"
+      "movz w0, #0x8000, lsl #16\nhvc #0\nstr x0, [x19]\n"		/* SMCCC_VERSION */
+      "mov x0, #5\nsmc #0\nstr x0, [x19]\n");
+TEST(hypercall)
+{
+	struct vcpu *vcpu = START(hypercall);
+
+	EXPECT(expect_store(vcpu, MMIO_BASE, 8) >= VERSION_1_0, "PSCI_VERSION");
+	EXPECT(expect_store(vcpu, MMIO_BASE, 8) == MINUS_1, "an unknown function");
+	EXPECT(expect_store(vcpu, MMIO_BASE, 8) >= VERSION_1_0, "SMCCC_VERSION");
+	EXPECT(expect_store(vcpu, MMIO_BASE, 8) == MINUS_1, "SMC");
+}
+
+GUEST(store, BASE
+      "ldr x1, =0x8877665544332211\n"
+      "strb w1, [x19]\nstrh w1, [x19, #2]\nstr w1, [x19, #4]\nstr x1, [x19, #8]\nstr xzr, [x19]\n.ltorg");
+TEST(mmio_store)
+{
+	struct vcpu *vcpu = START(store);
+
+	EXPECT(expect_store(vcpu, MMIO_BASE, 1) == 0x11, "strb");
+	EXPECT(expect_store(vcpu, MMIO_BASE + 2, 2) == 0x2211, "strh");
+	EXPECT(expect_store(vcpu, MMIO_BASE + 4, 4) == 0x44332211, "str w");
+	EXPECT(expect_store(vcpu, MMIO_BASE + 8, 8) == 0x8877665544332211, "str x");
+	EXPECT(expect_store(vcpu, MMIO_BASE, 8) == 0, "str xzr");
+}
+
+GUEST(load, BASE
+      "ldrb w1, [x19]\nldrh w2, [x19]\nldr w3, [x19]\nldr x4, [x19]\n"
+      "ldrsb x5, [x19]\nldrsb w6, [x19]\nldrsh x7, [x19]\nldrsh w8, [x19]\nldrsw x9, [x19]\nldr xzr, [x19]\n"
+      "str x1, [x19, #8]\n");
+TEST(mmio_load)
+{
+	static const struct { unsigned int size; uint64_t value, reg; } rows[] = {
+		{ 1, 0x81, 0x81 }, { 2, 0x8182, 0x8182 }, { 4, 0x81828384, 0x81828384 },
+		{ 8, 0x8182838485868788, 0x8182838485868788 }, { 1, 0x81, 0xffffffffffffff81 }, { 1, 0x81, 0xffffff81 },
+		{ 2, 0x8182, 0xffffffffffff8182 }, { 2, 0x8182, 0xffff8182 }, { 4, 0x81828384, 0xffffffff81828384 },
+	};
+	struct vcpu *vcpu = START(load);
+	uint64_t value;
+	int i;
+
+	for (i = 0; i < 9; i++)
+		expect_load(vcpu, MMIO_BASE, rows[i].size, rows[i].value);
+	expect_load(vcpu, MMIO_BASE, 8, 1);
+	expect_store(vcpu, MMIO_BASE + 8, 8);
+	for (i = 0; i < 9; i++) {
+		value = reg_get(vcpu, CORE(regs.regs[0]) + 2 * (1 + (uint64_t)i));
+		EXPECT(value == rows[i].reg, "row %d: %llx", i, (unsigned long long)value);
+	}
+}
+
+/* The load's register is there for a VMM that looks before it runs on; immediate_exit completes the access. */
+TEST(mmio_complete)
+{
+	struct vcpu *vcpu = START(load);
+	uint64_t pc;
+
+	expect_load(vcpu, MMIO_BASE, 1, 0x42);
+	pc = reg_get(vcpu, CORE(regs.pc));
+	vcpu->run->immediate_exit = 1;
+	REQUIRE(run_try(vcpu) == -EINTR, "KVM_RUN with immediate_exit");
+	EXPECT(reg_get(vcpu, CORE(regs.regs[1])) == 0x42, "the loaded register");
+	EXPECT(reg_get(vcpu, CORE(regs.pc)) == pc + 4, "the next instruction");
+}
+
+/* All of memory is touched, so pages come by faults; then read back. */
+GUEST(memory, BASE
+      "mov x1, #0x10000\n1: str x1, [x1]\nadd x1, x1, #4096\ncmp x1, #0x100000\nb.lo 1b\n"
+      "mov x1, #0x10000\n2: ldr x2, [x1]\ncmp x2, x1\nb.ne 3f\nadd x1, x1, #4096\ncmp x1, #0x100000\nb.lo 2b\n"
+      "3: str x1, [x19]\n");
+TEST(memory)
+{
+	struct vcpu *vcpu = START(memory);
+
+	EXPECT(expect_store(vcpu, MMIO_BASE, 8) == 0x100000, "memory");
+	EXPECT(*(uint64_t *)(vcpu->vm->memory + 0xff000) == 0xff000, "what the VMM sees");
+}
+
+/* FP and SIMD: the guest's survive exits, and the VMM's own are its own. */
+GUEST(fp, BASE
+      "mov x1, #3 << 20\nmsr cpacr_el1, x1\nisb\n"
+      "movi v0.16b, #0x5a\nmovi v31.16b, #0x7e\nstr w1, [x19]\n"
+      "str w1, [x19]\nmov x2, v0.d[1]\nmov x3, v31.d[0]\nstr x2, [x19]\nstr x3, [x19]\n");
+TEST(fp)
+{
+	struct vcpu *vcpu = START(fp);
+	uint64_t mine;
+
+	asm volatile("movi v31.16b, #0x11" : : : "v31");
+	expect_store(vcpu, MMIO_BASE, 4);
+	asm volatile("movi v0.16b, #0x22\nmovi v31.16b, #0x33" : : : "v0", "v31");
+	ioctl_try(vcpu->fd, KVM_RUN, NULL);
+	asm volatile("mov %0, v31.d[1]" : "=r"(mine));
+	EXPECT(mine == 0x3333333333333333, "the VMM's v31: %llx", (unsigned long long)mine);
+	EXPECT(expect_store(vcpu, MMIO_BASE, 8) == 0x5a5a5a5a5a5a5a5a, "the guest's v0");
+	EXPECT(expect_store(vcpu, MMIO_BASE, 8) == 0x7e7e7e7e7e7e7e7e, "the guest's v31");
+}
+
+/* An IRQ at the same level: vector 0x280. SError: 0x380. The handler of each reports. */
+GUEST(vectors, ".org 0x200\n"
+      "mrs x1, esr_el1\nstr x1, [x19, #0x10]\n1: b 1b\n"
+      ".org 0x280\n"
+      "mrs x1, cntv_ctl_el0\nmsr cntv_ctl_el0, xzr\nisb\nstr x1, [x19, #0x18]\nadd x20, x20, #1\neret\n"
+      ".org 0x380\n"
+      "mrs x1, esr_el1\nstr x1, [x19, #0x20]\neret\n");
+GUEST(timer, BASE
+      "mov x1, #0x2000\nmsr vbar_el1, x1\nisb\nmov x20, #0\nmov x21, #0\n"
+      "1: mov x1, #1000\nmsr cntv_tval_el0, x1\nmov x1, #1\nmsr cntv_ctl_el0, x1\nisb\nmsr daifclr, #2\n"
+      "2: wfi\ncmp x20, x21\nb.eq 2b\nmov x21, x20\ncmp x20, #5\nb.ne 1b\nstr x20, [x19]\n");
+
+/* Runs to the next MMIO exit, carrying the timer's line to the vCPU's IRQ input. */
+static void run_timer(struct vcpu *vcpu)
+{
+	int level = 0, rc, now;
+
+	do {
+		rc = run_try(vcpu);
+		REQUIRE(!rc || rc == -EINTR, "KVM_RUN: %s", strerror(-rc));
+		now = !!(vcpu->run->s.regs.device_irq_level & KVM_ARM_DEV_EL1_VTIMER);
+		if (now != level)
+			irq_line(vcpu->vm, 0, now);
+		level = now;
+	} while (rc);
+	irq_line(vcpu->vm, 0, 0);
+}
+
+TEST(timer)
+{
+	struct vcpu *vcpu = START(timer);
+	int i;
+
+	LOAD(vcpu->vm, GUEST_VECTORS, vectors);
+	for (i = 0; i < 5; i++) {
+		run_timer(vcpu);
+		REQUIRE(vcpu->run->exit_reason == KVM_EXIT_MMIO && vcpu->run->mmio.phys_addr == MMIO_BASE + 0x18,
+			"interrupt %d: exit %u at %llx", i, vcpu->run->exit_reason, (unsigned long long)vcpu->run->mmio.phys_addr);
+	}
+	run_timer(vcpu);
+	EXPECT(vcpu->run->mmio.phys_addr == MMIO_BASE && vcpu->run->mmio.data[0] == 5, "five interrupts");
+}
+
+/* The same without WFI: the interrupt ends a guest that only computes. */
+GUEST(spin, BASE
+      "mov x1, #0x2000\nmsr vbar_el1, x1\nisb\nmov x20, #0\n"
+      "mov x1, #20000\nmsr cntv_tval_el0, x1\nmov x1, #1\nmsr cntv_ctl_el0, x1\nisb\nmsr daifclr, #2\n"
+      "2: cbz x20, 2b\nstr x20, [x19]\n");
+TEST(timer_spin)
+{
+	struct vcpu *vcpu = START(spin);
+
+	LOAD(vcpu->vm, GUEST_VECTORS, vectors);
+	run_timer(vcpu);
+	EXPECT(vcpu->run->mmio.phys_addr == MMIO_BASE + 0x18, "the handler");
+	run_timer(vcpu);
+	EXPECT(vcpu->run->mmio.phys_addr == MMIO_BASE, "back");
+}
+
+/* KVM_SET_VCPU_EVENTS: an SError, taken when the guest opens them; with a syndrome where there is RAS. */
+GUEST(serror, BASE
+      "mov x1, #0x2000\nmsr vbar_el1, x1\nisb\nstr x1, [x19]\nmsr daifclr, #4\nstr x1, [x19, #8]\n");
+static void serror(int has_esr)
+{
+	struct vcpu *vcpu = START(serror);
+	struct kvm_vcpu_events events = { .exception = { .serror_pending = 1, .serror_has_esr = (uint8_t)has_esr } }, got;
+	uint64_t esr;
+
+	LOAD(vcpu->vm, GUEST_VECTORS, vectors);
+	events.exception.serror_esr = has_esr ? 0x1234 : 0;
+	expect_store(vcpu, MMIO_BASE, 8);
+	REQUIRE(!ioctl_try(vcpu->fd, KVM_SET_VCPU_EVENTS, &events), "KVM_SET_VCPU_EVENTS");
+	REQUIRE(!ioctl_try(vcpu->fd, KVM_GET_VCPU_EVENTS, &got), "KVM_GET_VCPU_EVENTS");
+	EXPECT(got.exception.serror_pending == 1, "pending");
+	EXPECT(!has_esr || got.exception.serror_esr == 0x1234, "its syndrome");
+	esr = expect_store(vcpu, MMIO_BASE + 0x20, 8);
+	EXPECT(esr >> 26 == 0x2f, "the class: %llx", (unsigned long long)esr);
+	EXPECT(!has_esr || (esr & 0x1ffffff) == 0x1234, "the guest's syndrome: %llx", (unsigned long long)esr);
+	expect_store(vcpu, MMIO_BASE + 8, 8);
+	REQUIRE(!ioctl_try(vcpu->fd, KVM_GET_VCPU_EVENTS, &got), "KVM_GET_VCPU_EVENTS");
+	EXPECT(!got.exception.serror_pending, "taken once");
+}
+
+TEST(serror)
+{
+	serror(0);
+}
+
+TEST(serror_esr)
+{
+	struct vm *vm = vm_create();
+
+	if (ioctl_try(vm->sys, KVM_CHECK_EXTENSION, (void *)KVM_CAP_ARM_INJECT_SERROR_ESR) != 1)
+		test_skip("this processor has no RAS");
+	serror(1);
+}
+
+/* The errors of KVM_SET_VCPU_EVENTS. */
+TEST(events_errors)
+{
+	struct vcpu *vcpu = START(serror);
+	int ras = ioctl_try(vcpu->vm->sys, KVM_CHECK_EXTENSION, (void *)KVM_CAP_ARM_INJECT_SERROR_ESR);
+	struct kvm_vcpu_events good = { .exception = { .serror_pending = 0 } }, bad;
+
+	bad = good;
+	bad.reserved[5] = 1;
+	EXPECT(ioctl_try(vcpu->fd, KVM_SET_VCPU_EVENTS, &bad) == -EINVAL, "reserved");
+	bad = good;
+	bad.exception.pad[2] = 1;
+	EXPECT(ioctl_try(vcpu->fd, KVM_SET_VCPU_EVENTS, &bad) == -EINVAL, "pad");
+	bad = good;
+	bad.exception.serror_pending = bad.exception.serror_has_esr = 1;
+	bad.exception.serror_esr = 1ull << 25;
+	EXPECT(ioctl_try(vcpu->fd, KVM_SET_VCPU_EVENTS, &bad) == -EINVAL, "more than an ISS");
+	bad.exception.serror_esr = 1;
+	EXPECT(ioctl_try(vcpu->fd, KVM_SET_VCPU_EVENTS, &bad) == (ras ? 0 : -EINVAL), "a syndrome needs RAS");
+	EXPECT(ioctl_try(vcpu->fd, KVM_SET_VCPU_EVENTS, &good) == 0, "nothing");
+	EXPECT(ioctl_try(vcpu->fd, KVM_GET_VCPU_EVENTS, &bad) == 0 && bad.exception.serror_pending == ras, "no cancelling");
+}
+
+/* An external abort in place of an access that the VMM will not answer. */
+GUEST(abort, BASE "mov x1, #0x2000\nmsr vbar_el1, x1\nisb\nldr x1, [x19, #0x100]\n");
+TEST(external_abort)
+{
+	struct vcpu *vcpu = START(abort);
+	struct kvm_vcpu_events events = { .exception = { .ext_dabt_pending = 1 } };
+	uint64_t esr;
+
+	LOAD(vcpu->vm, GUEST_VECTORS, vectors);
+	expect_load(vcpu, MMIO_BASE + 0x100, 8, 0);
+	REQUIRE(!ioctl_try(vcpu->fd, KVM_SET_VCPU_EVENTS, &events), "KVM_SET_VCPU_EVENTS");
+	esr = expect_store(vcpu, MMIO_BASE + 0x10, 8);
+	EXPECT(esr >> 26 == 0x25 && (esr & 0x3f) == 0x10, "ESR_EL1 %llx", (unsigned long long)esr);
+	EXPECT(reg_get(vcpu, ARM64_SYS_REG(3, 0, 6, 0, 0)) == MMIO_BASE + 0x100, "FAR_EL1");
+}
+
+GUEST(undefined, BASE "mov x1, #0x2000\nmsr vbar_el1, x1\nisb\nmrs x1, s3_4_c1_c1_0\n");
+TEST(undefined)
+{
+	struct vcpu *vcpu = START(undefined);
+	uint64_t esr;
+
+	LOAD(vcpu->vm, GUEST_VECTORS, vectors);
+	esr = expect_store(vcpu, MMIO_BASE + 0x10, 8);
+	EXPECT(esr == 1ull << 25, "ESR_EL1 %llx", (unsigned long long)esr);
+}
+
+GUEST(off, POWER_OFF "b .\n");
+TEST(system_off)
+{
+	struct vcpu *vcpu = START(off);
+	struct kvm_mp_state state;
+
+	run_until(vcpu, KVM_EXIT_SYSTEM_EVENT);
+	EXPECT(vcpu->run->system_event.type == KVM_SYSTEM_EVENT_SHUTDOWN, "its type: %u", vcpu->run->system_event.type);
+	REQUIRE(!ioctl_try(vcpu->fd, KVM_GET_MP_STATE, &state), "KVM_GET_MP_STATE");
+	EXPECT(state.mp_state == KVM_MP_STATE_STOPPED, "stopped");
+}
+
+/* The first turns the second on, which reports its X0 and MPIDR and turns itself off. */
+GUEST(first, BASE
+      "1: movz w0, #3\nmovk w0, #0xc400, lsl #16\nmov x1, #1\nmov x2, #0x3000\nmov x3, #0x77\nhvc #0\nstr x0, [x19]\n"
+      "2: movz w0, #4\nmovk w0, #0xc400, lsl #16\nmov x1, #1\nmov x2, #0\nhvc #0\ncmp x0, #1\nb.ne 2b\n"
+      POWER_OFF);
+GUEST(second, BASE "str x0, [x19, #8]\nmrs x1, mpidr_el1\nstr x1, [x19, #16]\nmovz w0, #2\nmovk w0, #0x8400, lsl #16\nhvc #0\n");
+
+static uint64_t second_saw[2];
+
+static void *second_thread(void *arg)
+{
+	struct vcpu *vcpu = arg;
+
+	second_saw[0] = expect_store(vcpu, MMIO_BASE + 8, 8);
+	second_saw[1] = expect_store(vcpu, MMIO_BASE + 16, 8);
+	run_try(vcpu);	/* off, until the process ends */
+	return NULL;
+}
+
+TEST(cpu_on)
+{
+	struct vcpu *first = START(first), *second = vcpu_create(first->vm, 1, 1u << KVM_ARM_VCPU_POWER_OFF);
+	pthread_t thread;
+
+	LOAD(first->vm, 0x3000, second);
+	REQUIRE(!pthread_create(&thread, NULL, second_thread, second), "pthread_create");
+	EXPECT(expect_store(first, MMIO_BASE, 8) == 0, "CPU_ON");
+	run_until(first, KVM_EXIT_SYSTEM_EVENT);
+	EXPECT(second_saw[0] == 0x77, "X0 %llx", (unsigned long long)second_saw[0]);
+	EXPECT((second_saw[1] & 0xffffff) == 1, "MPIDR_EL1 %llx", (unsigned long long)second_saw[1]);
+}
+
+/* Every register that KVM lists can be read, and its value written back. */
+TEST(reg_list)
+{
+	struct vcpu *vcpu = START(off);
+	struct { uint64_t n, reg[600]; } list = { .n = 1 };
+	uint64_t value[4], i;
+
+	EXPECT(ioctl_try(vcpu->fd, KVM_GET_REG_LIST, &list) == -E2BIG && list.n > 100, "room for one: n %llu", (unsigned long long)list.n);
+	REQUIRE(ioctl_try(vcpu->fd, KVM_GET_REG_LIST, &list) == 0, "KVM_GET_REG_LIST");
+	for (i = 0; i < list.n; i++) {
+		struct kvm_one_reg reg = { list.reg[i], (uintptr_t)value };
+
+		EXPECT(!ioctl_try(vcpu->fd, KVM_GET_ONE_REG, &reg), "get %llx", (unsigned long long)reg.id);
+		EXPECT(!ioctl_try(vcpu->fd, KVM_SET_ONE_REG, &reg), "set %llx", (unsigned long long)reg.id);
+	}
+}
+
+TEST(reg_errors)
+{
+	struct vcpu *vcpu = START(off);
+	struct kvm_vcpu_init init = { .target = 77 };
+
+	EXPECT(reg_try(vcpu, CORE(regs.pstate), 0x3c9) == -EINVAL, "PSTATE of EL2");
+	EXPECT(reg_try(vcpu, CORE(regs.pstate), 0x3cd) == -EINVAL, "PSTATE of EL3");
+	EXPECT(reg_try(vcpu, CORE(regs.regs[0]) + 1, 0) == -EINVAL, "half a register");
+	EXPECT(reg_try(vcpu, CORE(regs.pc) - KVM_REG_SIZE_U64 + KVM_REG_SIZE_U32, 0) == -EINVAL, "PC in 32 bits");
+	EXPECT(reg_try(vcpu, ARM64_SYS_REG(3, 4, 1, 1, 0), 0) == -ENOENT, "HCR_EL2");
+	EXPECT(ioctl_try(vcpu->fd, KVM_ARM_VCPU_INIT, &init) == -EINVAL, "a target that is none");
+	REQUIRE(!ioctl_try(vcpu->vm->fd, KVM_ARM_PREFERRED_TARGET, &init), "KVM_ARM_PREFERRED_TARGET");
+	init.features[1] = 1;
+	EXPECT(ioctl_try(vcpu->fd, KVM_ARM_VCPU_INIT, &init) == -ENOENT, "a feature that is none");
+}
+
+int main(int argc, char **argv)
+{
+	return test_main("arm64-run", argc, argv);
+}
