@@ -11,7 +11,7 @@
 #   make images   what `make run` boots, without booting it
 
 ARCH ?= x86_64
-KERNEL ?= amd64
+KERNEL ?= $(if $(filter vmx,$(BACKEND)),cloud,amd64)
 
 ifeq ($(filter $(ARCH),x86_64 arm64),)
 $(error ARCH=$(ARCH) is unknown; x86_64 and arm64 are there)
@@ -23,7 +23,7 @@ ELF := $(OUT)/tenon.elf
 MAKEFLAGS += --no-builtin-rules
 
 # Names that also mean something to scripts/run reach it through the environment.
-export ARCH KERNEL HYPERVISOR FIRMWARE CPUS MEM ICOUNT HEADLESS SHARE JOB TIMEOUT CMDLINE QEMU QEMU_ARGS
+export BACKEND ARCH KERNEL HYPERVISOR FIRMWARE CPUS MEM ICOUNT HEADLESS SHARE JOB TIMEOUT CMDLINE QEMU QEMU_ARGS
 
 all: $(if $(filter arm64,$(ARCH)),$(OUT)/tenon.img,$(ELF)) driver
 

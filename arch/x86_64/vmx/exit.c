@@ -284,8 +284,7 @@ static inline void exit_common(struct vcpu *v, u32 reason)
 	x->cr8 = v->arch.vmx->apic[APIC_TPR] >> 4;
 	x->apic_base = v->arch.apic_base;
 	x->if_flag = x->rflags >> 9 & 1;
-	x->ready = x->if_flag && !(vmread(VMCS_GUEST_INTERRUPTIBILITY) & BLOCKED_SHADOW) &&
-		!(v->arch.work && (e->exception | e->nmi_injected | e->interrupt));
+	x->ready = x->if_flag && !vmx_slot_read(v, SLOT_SHADOW) && !(v->arch.work && (e->exception | e->nmi_injected | e->interrupt));
 }
 
 static int exit_interrupt(struct cpu *cpu, struct vcpu *v)

@@ -23,6 +23,8 @@
 /* #DB and #AC: their delivery can loop in microcode for ever (CVE-2015-5307, CVE-2015-8104). #MC is the machine's. */
 #define EXCEPTIONS (1u << VECTOR_MC | 1u << VECTOR_AC | 1u << VECTOR_DB)
 
+#define MSR_FLUSH_CMD 0x10b
+
 static const u16 slot_fields[SLOT_EFER] = {
 	[SLOT_FS_BASE] = VMCS_GUEST_BASE + 2 * VSEG_FS, [SLOT_GS_BASE] = VMCS_GUEST_BASE + 2 * VSEG_GS,
 	[SLOT_SYSENTER_CS] = VMCS_GUEST_SYSENTER_CS, [SLOT_SYSENTER_ESP] = VMCS_GUEST_SYSENTER_ESP,
@@ -85,9 +87,13 @@ void vmx_proc_set(struct vcpu *v, u32 proc)
 
 static void slot_set(struct vcpu *v, u32 i, u64 value)
 {
-	v->arch.vmx->slot[i] = value;
-	v->arch.vmx->known |= 1u << i;
-	v->arch.vmx->dirty |= 1u << i;
+	struct vmx_vcpu *x = v->arch.vmx;
+
+	if ((x->known >> i & 1) && x->slot[i] == value)
+		return;
+	x->slot[i] = value;
+	x->known |= 1u << i;
+	x->dirty |= 1u << i;
 }
 
 /* "IA-32e mode guest" must equal EFER.LMA (27.3.1.1). SVME is the other backend's bit. */
@@ -239,6 +245,17 @@ static void cr2_swap(u64 *save, const u64 *load)
 	asm volatile("mov %0, %%cr2" : : "r"(*load));
 }
 
+/* What the service VM and its programs left in caches and buffers; VERW takes any selector, from memory. */
+static void domain_flush(void)
+{
+	static const u16 selector = 0x10;
+
+	if (vmx_flushes & FLUSH_L1D)
+		wrmsr(MSR_FLUSH_CMD, 1);
+	if (vmx_flushes & FLUSH_BUFFERS)
+		asm volatile("verw %0" : : "m"(selector) : "cc");
+}
+
 void vmx_load(struct cpu *cpu, struct vcpu *v)
 {
 	struct vmx_vcpu *x = v->arch.vmx;
@@ -258,6 +275,8 @@ void vmx_load(struct cpu *cpu, struct vcpu *v)
 	syscall_msrs(cpu->syscall_msr, &x->slot[SLOT_STAR]);
 	cr2_swap(&cpu->cr2, &x->slot[SLOT_CR2]);
 	predictor_switch(cpu, v);
+	if (vmx_flushes)
+		domain_flush();
 }
 
 void vmx_unload(struct cpu *cpu, struct vcpu *v)

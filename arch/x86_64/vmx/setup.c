@@ -17,6 +17,7 @@
 #define MSR_FEATURE_CONTROL 0x3a
 #define FEATURE_LOCKED 0x1u
 #define FEATURE_VMX 0x4u
+#define MSR_ARCH_CAPABILITIES 0x10a
 #define MSR_VMX_BASIC 0x480
 #define MSR_VMX_CR0_FIXED0 0x486
 #define MSR_VMX_CR4_FIXED0 0x488
@@ -34,7 +35,7 @@
 #define EPT_1G (1ull << 17)
 
 struct vmx_controls vmx_service_controls, vmx_guest_controls;
-u32 vmx_timer_ticks;
+u32 vmx_timer_ticks, vmx_flushes;
 u64 vmx_guest_msr_bitmap_pa;
 static u64 service_msr_bitmap_pa;
 
@@ -144,6 +145,19 @@ static INIT u32 timer_ticks(void)
 	return (u32)min_u64((rdtsc() - start) * 10 >> (rdmsr(0x485) & 31), 0xffffffff);
 }
 
+/*
+ * L1TF and MDS: where the CPU has the means and does not say that it needs none
+ * (SDM vol. 4, IA32_ARCH_CAPABILITIES: RDCL_NO, SKIP_L1DFL_VMENTRY, MDS_NO).
+ */
+static INIT u32 flushes(void)
+{
+	u32 edx = cpuid(0, 0).eax >= 7 ? cpuid(7, 0).edx : 0;
+	u64 immune = edx & (1u << 29) ? rdmsr(MSR_ARCH_CAPABILITIES) : 0;
+
+	return ((edx & (1u << 28)) && !(immune & 0x9) ? FLUSH_L1D : 0) |
+		((edx & (1u << 10)) && !(immune & 0x20) ? FLUSH_BUFFERS : 0);
+}
+
 INIT void vmx_maps_init(struct pool *pool)
 {
 	u32 i, k;
@@ -162,6 +176,7 @@ INIT void vmx_maps_init(struct pool *pool)
 		for (k = service_msrs[i].first; service_msrs[i].vendor & VENDOR_INTEL && k <= service_msrs[i].last; k++)
 			msr_bitmap_set(map, k, service_msrs[i].intercept, 1);
 	vmx_timer_ticks = timer_ticks();
+	vmx_flushes = flushes();
 }
 
 void vmx_failed(const char *what, u64 operand)

@@ -20,6 +20,9 @@ struct vmx_controls {
 };
 extern struct vmx_controls vmx_service_controls, vmx_guest_controls;
 extern u32 vmx_timer_ticks;
+extern u32 vmx_flushes;		/* FLUSH_*: what this CPU would leak from one guest to the next */
+#define FLUSH_L1D 1u
+#define FLUSH_BUFFERS 2u
 extern u64 vmx_guest_msr_bitmap_pa;
 
 /*
