@@ -127,16 +127,17 @@ TEST(fp)
 }
 
 /* An IRQ at the same level: vector 0x280. SError: 0x380. The handler of each reports. */
-GUEST(vectors, ".org 0x200\n"
+GUEST(vectors, ".org code_vectors + 0x200\n"
       "mrs x1, esr_el1\nstr x1, [x19, #0x10]\n1: b 1b\n"
-      ".org 0x280\n"
+      ".org code_vectors + 0x280\n"
       "mrs x1, cntv_ctl_el0\nmsr cntv_ctl_el0, xzr\nisb\nstr x1, [x19, #0x18]\nadd x20, x20, #1\neret\n"
-      ".org 0x380\n"
+      ".org code_vectors + 0x380\n"
       "mrs x1, esr_el1\nstr x1, [x19, #0x20]\neret\n");
+/* Interrupts stay masked up to the WFI, which wakes all the same: none can slip in before it. */
 GUEST(timer, BASE
       "mov x1, #0x2000\nmsr vbar_el1, x1\nisb\nmov x20, #0\nmov x21, #0\n"
-      "1: mov x1, #1000\nmsr cntv_tval_el0, x1\nmov x1, #1\nmsr cntv_ctl_el0, x1\nisb\nmsr daifclr, #2\n"
-      "2: wfi\ncmp x20, x21\nb.eq 2b\nmov x21, x20\ncmp x20, #5\nb.ne 1b\nstr x20, [x19]\n");
+      "1: mov x1, #1000\nmsr cntv_tval_el0, x1\nmov x1, #1\nmsr cntv_ctl_el0, x1\nisb\n"
+      "2: wfi\nmsr daifclr, #2\nisb\nmsr daifset, #2\ncmp x20, x21\nb.eq 2b\nmov x21, x20\ncmp x20, #5\nb.ne 1b\nstr x20, [x19]\n");
 
 /* Runs to the next MMIO exit, carrying the timer's line to the vCPU's IRQ input. */
 static void run_timer(struct vcpu *vcpu)
