@@ -99,6 +99,7 @@ void trap(const struct frame *f)
 
 	asm("mov %%cr2, %0" : "=r"(cr2));
 	console_take();
+	log_tail();
 	log_print("tenon: PANIC: exception %lu error %lx cr2 %p on CPU %u\n", (unsigned long)f->vector,
 		  (unsigned long)f->error, (void *)cr2, cpu_this()->index);
 	log_print("rip %p rsp %p rflags %lx\n", (void *)f->rip, (void *)f->rsp, (unsigned long)f->rflags);
