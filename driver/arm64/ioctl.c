@@ -145,18 +145,19 @@ int vcpu_reset(struct vcpu *v)
 /* KVM's checks: an unknown feature is -ENOENT, one that is not offered -EINVAL; a second init must be like the first. */
 static long init_check(const struct vcpu *v, const struct kvm_vcpu_init *init)
 {
-	u32 i;
+	u32 changed = v->arch.initialized ? init->features[0] ^ v->arch.features : 0, i;
 
 	if (init->target != arch_target())
 		return -EINVAL;
+	/* In KVM's order: bit by bit. */
+	if (changed & (BIT(FEATURES_KNOWN) - 1))
+		return -EINVAL;
+	if (init->features[0] >> FEATURES_KNOWN)
+		return -ENOENT;
 	for (i = 1; i < ARRAY_SIZE(init->features); i++) {
 		if (init->features[i])
 			return -ENOENT;
 	}
-	if (init->features[0] >> FEATURES_KNOWN)
-		return -ENOENT;
-	if (v->arch.initialized && init->features[0] != v->arch.features)
-		return -EINVAL;
 	return init->features[0] & ~FEATURES_OFFERED ? -EINVAL : 0;
 }
 
