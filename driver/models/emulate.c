@@ -6,20 +6,27 @@
  * Owns: struct emulation. Invariant: the VMM sees a write only after the
  * instruction's registers are committed, and a read before anything is; a read
  * that it answered is kept until the instruction, run again, has taken it.
- * Called by: exits.c. Calls: decode.c, walk.c, special.c.
+ * Called by: exits.c. Calls: move.c, decode.c, walk.c, special.c.
  * Concurrency: v->lock; vm.srcu while the decoder runs; may sleep.
  * See: models/decode.h; Documentation/virt/kvm/api.rst, KVM_EXIT_MMIO.
  */
 #include <linux/slab.h>
+#include <asm/processor-flags.h>
 
 #include "tenon.h"
 #include "models/decode.h"
+#include "models/move.h"
 #include "models/special.h"
 #include "models/walk.h"
 
 #define MMIO_BYTES 8u		/* the most that one KVM_EXIT_MMIO carries */
 #define ANSWERS_MAX 8u		/* reads of one instruction: two operands, each may cross a page */
 #define WRITES_MAX 4u
+#define SEG_ATTR_L 0x200u
+#define DR6_BS (1ull << 14)
+#define DR6_TRAPS 0xfull
+#define DR6_FIXED 0xffff0ff0ull
+#define VECTOR_DB 1u
 #define VECTOR_UD 6u
 #define VECTOR_GP 13u
 
@@ -48,6 +55,8 @@ struct emulation {
 	bool io_answered;	/* INS: the port page holds the VMM's data */
 	bool io_out;		/* OUTS: the VMM is to be told after the commit */
 	bool tpr_lowered;	/* MOV to CR8: so is this */
+	struct move move;	/* a plain load that waits for the VMM */
+	bool regs_set;		/* meanwhile the VMM has set the registers: d.regs */
 };
 
 static int emulate(struct vcpu *v);
@@ -406,6 +415,44 @@ static int run_again_complete(struct vcpu *v)
 	return 1;
 }
 
+/*
+ * A trap after the instruction, for the VMM or for the guest. As in KVM, an
+ * instruction that ends in an exit to the VMM gives none.
+ */
+static int step_done(struct vcpu *v)
+{
+	const struct exit_state *out = &v->exit->out;
+	struct exit_resume *in = &v->exit->in;
+	struct kvm_run *run = v->run;
+	u64 dr6 = 0, dr7 = 0;
+
+	if (v->arch.stepped) {
+		special_get(v, DECODE_DR(7), &dr7);
+		run->exit_reason = KVM_EXIT_DEBUG;
+		run->debug.arch.exception = VECTOR_DB;
+		run->debug.arch.pc = out->cs_base + in->regs.rip;
+		run->debug.arch.dr6 = DR6_BS | DR6_FIXED;
+		run->debug.arch.dr7 = dr7;
+		return 0;
+	}
+	if (special_get(v, DECODE_DR(6), &dr6))
+		return 1;
+	special_set(v, DECODE_DR(6), (dr6 & ~DR6_TRAPS) | DR6_BS | DR6_FIXED, NULL);
+	in->inject_vector = VECTOR_DB;
+	in->inject_has_error = 0;
+	in->inject_error = 0;
+	in->inject_cr2 = 0;
+	in->flags |= RESUME_INJECT;
+	return 1;
+}
+
+static bool is_stepped(const struct vcpu *v)
+{
+	bool step = v->arch.stepped || v->exit->out.regs.rflags & X86_EFLAGS_TF;
+
+	return unlikely(step) && v->exit->in.regs.rip != v->exit->out.regs.rip;
+}
+
 static int emulate_done(struct vcpu *v)
 {
 	struct emulation *e = v->arch.emulation;
@@ -417,7 +464,7 @@ static int emulate_done(struct vcpu *v)
 	if (e->tpr_lowered)
 		v->run->exit_reason = KVM_EXIT_SET_TPR;
 	else if (!e->io_out)
-		return 1;
+		return is_stepped(v) ? step_done(v) : 1;
 	v->complete = run_again_complete;
 	return 0;
 }
@@ -522,6 +569,16 @@ static int emulate(struct vcpu *v)
 	return emulate_results[rc](v);
 }
 
+static void load_walk(struct emulation *e, const struct exit_state *out)
+{
+	e->walk.cr0 = out->cr0;
+	e->walk.cr3 = out->cr3;
+	e->walk.cr4 = out->cr4;
+	e->walk.efer = out->efer;
+	e->walk.cpl = out->cpl;
+	e->walk.rflags = out->regs.rflags;
+}
+
 static void load_state(struct emulation *e, const struct exit_state *out)
 {
 	struct decode_state *d = &e->d;
@@ -536,21 +593,129 @@ static void load_state(struct emulation *e, const struct exit_state *out)
 	d->shadow_sti = 0;
 	d->insn_len = min_t(u8, out->insn_len, EXIT_INSN_BYTES);
 	memcpy(d->insn, out->insn, sizeof(d->insn));
-	e->walk.cr0 = out->cr0;
-	e->walk.cr3 = out->cr3;
-	e->walk.cr4 = out->cr4;
-	e->walk.efer = out->efer;
-	e->walk.cpl = out->cpl;
-	e->walk.rflags = out->regs.rflags;
+	load_walk(e, out);
+}
+
+/* ---- the short way ---- */
+
+#define MOVE_NOT 2	/* beside emulate_exit()'s results: the decoder's business */
+
+/* Flags that the decoder looks after. */
+#define FLAGS_SPECIAL (X86_EFLAGS_TF | X86_EFLAGS_RF)
+
+/* The instruction's bytes, if they all lie in one page. */
+static bool move_fetch(struct vcpu *v, const struct exit_state *out, u8 *byte)
+{
+	struct emulation *e = v->arch.emulation;
+	const struct exit_seg_state *cs = &out->seg[SEG_CS];
+	bool mode64 = out->efer & EFER_LMA && cs->attr & SEG_ATTR_L;
+	u64 linear = mode64 ? out->regs.rip : (u32)(cs->base + out->regs.rip), gpa = linear;
+	struct decode_fault fault;
+	struct slot *slot;
+
+	if (offset_in_page(linear) > PAGE_SIZE - MOVE_BYTES)
+		return false;
+	if (!mode64 && out->regs.rip + MOVE_BYTES > cs->limit)
+		return false;
+	if (out->cr0 & X86_CR0_PG) {
+		load_walk(e, out);
+		if (walk_translate(&e->walk, linear, DECODE_FETCH, &gpa, &fault))
+			return false;
+	}
+	slot = slot_find(v->vm, gpa >> PAGE_SHIFT);
+	return slot && !slot_read(slot, gpa, byte, MOVE_BYTES);
+}
+
+static u64 move_end(const struct exit_state *out, const struct move *m)
+{
+	u64 end = out->regs.rip + m->length;
+
+	return m->mode64 ? end : (u32)end;
+}
+
+static int move_read_complete(struct vcpu *v)
+{
+	struct emulation *e = v->arch.emulation;
+	const struct exit_state *out = &v->exit->out;
+	const struct abi_regs *regs = e->regs_set ? &e->d.regs : &out->regs;
+	struct exit_resume *in = &v->exit->in;
+	const struct move *m = &e->move;
+	u64 value = move_merge(m, ((const u64 *)regs)[m->reg], *(u64 *)v->run->mmio.data);
+
+	if (!m->reg) {
+		in->rax = value;
+		in->rip = move_end(out, m);
+		in->flags |= RESUME_RAX | RESUME_RIP;
+		return 1;
+	}
+	in->regs = *regs;
+	((u64 *)&in->regs)[m->reg] = value;
+	in->regs.rip = move_end(out, m);
+	in->flags |= RESUME_REGS;
+	return 1;
+}
+
+static int move_write(struct vcpu *v, u64 gpa, const struct move *m)
+{
+	struct kvm_run *run = v->run;
+
+	v->exit->in.rip = move_end(&v->exit->out, m);
+	v->exit->in.flags |= RESUME_RIP;
+	if (io_write(v->vm, IO_MMIO, gpa, m->size, &m->value))
+		return 1;
+	run->exit_reason = KVM_EXIT_MMIO;
+	run->mmio.phys_addr = gpa;
+	run->mmio.len = m->size;
+	run->mmio.is_write = 1;
+	*(u64 *)run->mmio.data = m->value;
+	return 0;
+}
+
+static int move_read(struct vcpu *v, u64 gpa, const struct move *m)
+{
+	v->arch.emulation->regs_set = false;
+	exit_mmio(v, gpa, m->size, NULL);
+	v->complete = move_read_complete;
+	return 0;
+}
+
+/*
+ * A fault's final access by a plain move: the fault says where its operand
+ * lies. Doubt about anything leaves it to the decoder.
+ */
+static int emulate_move(struct vcpu *v)
+{
+	const struct exit_state *out = &v->exit->out;
+	struct move *m = &v->arch.emulation->move;
+	u8 byte[MOVE_BYTES];
+
+	if (out->error & (FAULT_TABLE | FAULT_FETCH) || out->regs.rflags & FLAGS_SPECIAL || v->arch.stepped)
+		return MOVE_NOT;
+	if (out->insn_len >= DECODE_INSN_MAX) {
+		if (!move_decode(out, out->insn, m))
+			return MOVE_NOT;
+	} else if (!move_fetch(v, out, byte) || !move_decode(out, byte, m)) {
+		return MOVE_NOT;
+	}
+	if (offset_in_page(m->linear) != offset_in_page(out->gpa) || !m->write != !(out->error & FAULT_WRITE) ||
+	    offset_in_page(out->gpa) + m->size > PAGE_SIZE)
+		return MOVE_NOT;
+	return m->write ? move_write(v, out->gpa, m) : move_read(v, out->gpa, m);
 }
 
 int emulate_exit(struct vcpu *v)
 {
 	struct emulation *e = v->arch.emulation;
 	const struct exit_state *out = &v->exit->out;
+	int rc;
 
-	load_state(e, out);
 	e->walk.maxphyaddr = v->arch.maxphyaddr;
+	if (likely(out->reason == EXIT_FAULT)) {
+		rc = emulate_move(v);
+		if (likely(rc != MOVE_NOT))
+			return rc;
+	}
+	load_state(e, out);
 	e->answers = 0;
 	e->io_answered = false;
 	e->gpa_known = out->reason == EXIT_FAULT && !(out->error & (FAULT_TABLE | FAULT_FETCH));
@@ -560,7 +725,8 @@ int emulate_exit(struct vcpu *v)
 /* Is the instruction to run again when the VMM has answered? */
 static bool emulate_waits(struct vcpu *v)
 {
-	return v->complete == mmio_read_complete || v->complete == ins_complete;
+	return v->complete == mmio_read_complete || v->complete == ins_complete ||
+	       v->complete == move_read_complete;
 }
 
 /* Another RIP (a reset, say) means that the instruction never was. */
@@ -570,10 +736,11 @@ void emulate_set_regs(struct vcpu *v, const struct abi_regs *regs)
 
 	if (!emulate_waits(v))
 		return;
-	if (d->regs.rip != regs->rip)
+	if (v->exit->out.regs.rip != regs->rip)
 		v->complete = NULL;
 	else
 		d->regs = *regs;
+	v->arch.emulation->regs_set = true;
 }
 
 void emulate_set_sregs(struct vcpu *v)

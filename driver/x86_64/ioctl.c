@@ -264,12 +264,19 @@ static void sregs_changed(struct vcpu *v, const struct abi_sregs *sregs)
 	emulate_set_sregs(v);
 }
 
+static void debug_changed(struct vcpu *v, const struct abi_guest_debug *debug)
+{
+	v->arch.stepped = debug->control & ABI_DEBUG_ENABLE && debug->control & ABI_DEBUG_SINGLESTEP;
+}
+
 void arch_vcpu_forwarded(struct vcpu *v, enum op_index op, const void *payload)
 {
 	if (op == OPX_KVM_SET_REGS)
 		regs_changed(v, payload);
 	else if (op == OPX_KVM_SET_SREGS)
 		sregs_changed(v, payload);
+	else if (op == OPX_KVM_SET_GUEST_DEBUG)
+		debug_changed(v, payload);
 	/* Any input may close the window for interrupts. */
 	if (op_rows[op].in)
 		v->arch.ready = 0;

@@ -23,6 +23,7 @@ struct arch_vcpu {
 	u32 io_size;
 	bool io_in;
 	u32 maxphyaddr;
+	bool stepped;		/* KVM_GUESTDBG_SINGLESTEP */
 	bool ran;		/* entered once: CPUID is settled */
 	u64 *msr;		/* msr.c */
 	struct abi_cpuid2 *cpuid;
