@@ -11,7 +11,7 @@
 #   make images   what `make run` boots, without booting it
 
 ARCH ?= x86_64
-KERNEL ?= $(if $(filter vmx,$(BACKEND)),cloud,amd64)
+KERNEL ?= $(if $(filter arm64,$(ARCH)),arm64,$(if $(filter vmx,$(BACKEND)),cloud,amd64))
 
 ifeq ($(filter $(ARCH),x86_64 arm64),)
 $(error ARCH=$(ARCH) is unknown; x86_64 and arm64 are there)
@@ -23,7 +23,7 @@ ELF := $(OUT)/tenon.elf
 MAKEFLAGS += --no-builtin-rules
 
 # Names that also mean something to scripts/run reach it through the environment.
-export BACKEND ARCH KERNEL HYPERVISOR FIRMWARE CPUS MEM ICOUNT HEADLESS SHARE JOB TIMEOUT CMDLINE QEMU QEMU_ARGS
+export BACKEND ARCH KERNEL HYPERVISOR CPU EXPECT LOG FIRMWARE CPUS MEM ICOUNT HEADLESS SHARE JOB TIMEOUT CMDLINE QEMU QEMU_ARGS
 
 all: $(if $(filter arm64,$(ARCH)),$(OUT)/tenon.img,$(ELF)) driver
 
@@ -125,6 +125,22 @@ build/driver/%/tenon.ko: $(DRIVER_SOURCES)
 	$(MAKE) --no-print-directory -C $(@D)/driver KDIR=$$(ls -dv /usr/src/linux-headers-*[0-9]-$(FLAVOUR) | tail -n 1)
 	@cp $(@D)/driver/tenon.ko $@
 
+# arm64: Debian's packages are unpacked, never installed.
+build/kernel/arm64/release: scripts/arm64/fetch
+	scripts/arm64/fetch
+	@touch $@
+
+build/driver/arm64/tenon.ko: $(DRIVER_SOURCES) build/kernel/arm64/release
+	@mkdir -p $(@D)
+	@tar -cf - $(DRIVER_SOURCES) | tar -xf - -C $(@D)
+	$(MAKE) --no-print-directory -C build/kernel/arm64/headers/usr/src/linux-headers-$$(cat build/kernel/arm64/release) \
+		M=$(CURDIR)/$(@D)/driver CROSS_COMPILE=$(CROSS) modules
+	@cp $(@D)/driver/tenon.ko $@
+
+build/img/arm64/initrd: build/kernel/arm64/release build/driver/arm64/tenon.ko scripts/arm64/image scripts/arm64/init
+	$(MAKE) -C test/kvm/arm64
+	scripts/arm64/image
+
 build/kernel/%/release: scripts/kernel
 	scripts/kernel $*
 	@touch $@
@@ -134,7 +150,7 @@ IMAGE_DRIVER = $(if $(filter kvm,$(HYPERVISOR)),,build/driver/%/tenon.ko)
 build/img/%/initrd: build/kernel/%/release scripts/image $(wildcard scripts/initrd/* scripts/vm/*) $(IMAGE_DRIVER)
 	scripts/image $*
 
-images: $(if $(filter kvm,$(HYPERVISOR)),,$(ELF)) build/img/$(KERNEL)/initrd
+images: $(if $(filter kvm,$(HYPERVISOR)),,$(if $(filter arm64,$(ARCH)),$(OUT)/tenon.img,$(ELF))) build/img/$(KERNEL)/initrd
 
 # ---- what people call -----------------------------------------------------
 
@@ -147,7 +163,7 @@ run test bench: deps
 	@$(MAKE) --no-print-directory $@-ready
 
 run-ready: images
-	@scripts/run
+	@$(if $(filter arm64,$(ARCH)),scripts/arm64/run,scripts/run)
 
 test-ready:
 	@FULL=$(FULL) ONLY="$(ONLY)" test/run
