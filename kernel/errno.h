@@ -5,16 +5,11 @@
 
 #define EPERM 1
 #define ENOENT 2
-#define EINTR 4
-#define EIO 5
-#define ENXIO 6
 #define E2BIG 7
 #define EAGAIN 11
 #define ENOMEM 12
-#define EFAULT 14
 #define EBUSY 16
 #define EEXIST 17
-#define ENODEV 19
 #define EINVAL 22
 #define ENOTTY 25
 #define ENOSPC 28

@@ -16,7 +16,7 @@
 #include "phys.h"
 #include "abi/hypercall.h"
 
-static int ring_register(struct cpu *cpu, u64 pa)
+static NOINLINE int ring_register(struct cpu *cpu, u64 pa)
 {
 	if (pa & (RING_BYTES - 1))
 		return -EINVAL;
@@ -45,7 +45,7 @@ static void serve_entry(struct cpu *cpu, struct ring *ring, struct ring_entry *e
 	entry->result = result;
 }
 
-static s64 ring_serve(struct cpu *cpu)
+static NOINLINE s64 ring_serve(struct cpu *cpu)
 {
 	struct ring *ring = cpu->ring;
 	u32 submit;

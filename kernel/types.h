@@ -15,7 +15,6 @@
 #define PRINTF_LIKE(a, b) __attribute__((format(printf, a, b)))
 /* Boot-only code: its pages go to the pool when the service VM starts. */
 #define INIT __attribute__((section(".init.text"), cold))
-#define barrier() asm volatile("" : : : "memory")
 #define READ_ONCE(x) (*(const volatile __typeof__(x) *)&(x))
 #define WRITE_ONCE(x, v) (*(volatile __typeof__(x) *)&(x) = (v))
 #define likely(x) __builtin_expect(!!(x), 1)

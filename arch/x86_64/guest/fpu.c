@@ -109,20 +109,26 @@ int fpu_set(struct vcpu *v, const u8 *image)
 	return 0;
 }
 
-static void save(void *area)
+static inline void save(void *area, u64 mask)
 {
-	if (fpu_mask)
+	if (likely(mask))
 		asm volatile("xsave64 (%0)" : : "r"(area), "a"(-1), "d"(-1) : "memory");
 	else
 		asm volatile("fxsave64 (%0)" : : "r"(area) : "memory");
 }
 
-static void restore(const void *area)
+static inline void restore(const void *area, u64 mask)
 {
-	if (fpu_mask)
+	if (likely(mask))
 		asm volatile("xrstor64 (%0)" : : "r"(area), "a"(-1), "d"(-1) : "memory");
 	else
 		asm volatile("fxrstor64 (%0)" : : "r"(area) : "memory");
+}
+
+static inline void xcr0_change(u64 from, u64 to)
+{
+	if (from != to)
+		xsetbv(to);
 }
 
 /*
@@ -132,31 +138,33 @@ static void restore(const void *area)
  */
 void fpu_load(struct cpu *cpu, struct vcpu *v)
 {
-	if (fpu_mask) {
+	u64 mask = fpu_mask;
+
+	if (likely(mask)) {
 		cpu->xcr0 = xgetbv();
-		if (cpu->xcr0 != fpu_mask)
-			xsetbv(fpu_mask);
+		xcr0_change(cpu->xcr0, mask);
 	}
 	if (unlikely(cpu->xss))
 		wrmsr(MSR_XSS, 0);
-	save(cpu->fpu);
-	restore(v->arch.fpu);
-	if (fpu_mask && v->arch.xcr0 != fpu_mask)
-		xsetbv(v->arch.xcr0);
+	save(cpu->fpu, mask);
+	restore(v->arch.fpu, mask);
+	if (likely(mask))
+		xcr0_change(mask, v->arch.xcr0);
 }
 
 /* QEMU 7.2 does not intercept XSETBV: the guest's XCR0 is read too. */
 void fpu_unload(struct cpu *cpu, struct vcpu *v)
 {
-	if (fpu_mask) {
+	u64 mask = fpu_mask;
+
+	if (likely(mask)) {
 		v->arch.xcr0 = xgetbv();
-		if (v->arch.xcr0 != fpu_mask)
-			xsetbv(fpu_mask);
+		xcr0_change(v->arch.xcr0, mask);
 	}
-	save(v->arch.fpu);
-	restore(cpu->fpu);
+	save(v->arch.fpu, mask);
+	restore(cpu->fpu, mask);
 	if (unlikely(cpu->xss))
 		wrmsr(MSR_XSS, cpu->xss);
-	if (fpu_mask && cpu->xcr0 != fpu_mask)
-		xsetbv(cpu->xcr0);
+	if (likely(mask))
+		xcr0_change(mask, cpu->xcr0);
 }

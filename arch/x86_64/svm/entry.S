@@ -3,7 +3,9 @@
  * entry.S - the world switch: general registers in, VMRUN, general registers
  * out. RAX and RSP travel in the VMCB. All else is C's.
  *
- * svm_enter(struct gprs *regs (RDI), u64 vmcb_pa (RSI))
+ * svm_enter: RDI = struct gprs *, RSI = the VMCB's physical address. Every
+ * register but RBP and RSP is lost: called by the inline function of svm.h only,
+ * which says so to the compiler.
  *
  * Runs with GIF = 0; VMRUN itself sets it for the guest and #VMEXIT clears it
  * (APM vol. 2, 15.5 and 15.17). RFLAGS.IF is 1 at VMRUN: with V_INTR_MASKING
@@ -13,11 +15,6 @@
 	.globl	svm_enter
 svm_enter:
 	pushq	%rbp
-	pushq	%rbx
-	pushq	%r12
-	pushq	%r13
-	pushq	%r14
-	pushq	%r15
 	pushq	%rdi
 	movq	%rsi, %rax
 	/* in: two mirror columns */
@@ -53,10 +50,5 @@ svm_enter:
 	movq	%r14, 0x70(%rax)
 	movq	%r15, 0x78(%rax)
 	popq	%rdi
-	popq	%r15
-	popq	%r14
-	popq	%r13
-	popq	%r12
-	popq	%rbx
 	popq	%rbp
 	ret

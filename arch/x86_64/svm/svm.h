@@ -18,7 +18,12 @@ extern u32 svm_features;
 
 extern u64 svm_iopm_pa, svm_guest_msrpm_pa;
 
-void svm_enter(struct gprs *regs, u64 vmcb_pa);
+/* The world switch (entry.S): the caller keeps only what it needs, and nothing is saved twice. */
+static inline void svm_enter(struct gprs *regs, u64 vmcb_pa)
+{
+	asm volatile("call svm_enter" : "+D"(regs), "+S"(vmcb_pa) : :
+		     "rax", "rbx", "rcx", "rdx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "cc", "memory");
+}
 
 static inline void vmload(u64 pa) { asm volatile("vmload %%rax" : : "a"(pa) : "memory"); }
 static inline void vmsave(u64 pa) { asm volatile("vmsave %%rax" : : "a"(pa) : "memory"); }

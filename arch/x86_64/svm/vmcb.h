@@ -111,7 +111,6 @@ _Static_assert(sizeof(struct vmcb) == 4096, "VMCB");
 #define INTERCEPT_WBINVD (1u << 9)
 #define INTERCEPT_MONITOR (1u << 10)
 #define INTERCEPT_MWAIT (1u << 11)
-#define INTERCEPT_MWAIT_ARMED (1u << 12)
 #define INTERCEPT_XSETBV (1u << 13)
 #define INTERCEPT_RDPRU (1u << 14)
 #define INTERCEPT_SVM (INTERCEPT_VMRUN | INTERCEPT_VMLOAD | INTERCEPT_VMSAVE | \
