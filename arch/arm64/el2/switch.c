@@ -22,16 +22,22 @@
 void fp_save(struct fp_state *to);	/* entry.S */
 void fp_load(const struct fp_state *from);
 
+static inline void save_pair(u64 *to, u64 a, u64 b)
+{
+	to[0] = a;
+	to[1] = b;
+}
+
 static void el1_save(u64 *to)
 {
-#define X(reg) to[EL1_##reg] = read_sysreg(reg);
+#define X(a, b) save_pair(&to[EL1_##a], read_sysreg(a), read_sysreg(b));
 	EL1_REGS(X)
 #undef X
 }
 
 static void el1_load(const u64 *from)
 {
-#define X(reg) write_sysreg(reg, from[EL1_##reg]);
+#define X(a, b) { u64 a_ = from[EL1_##a], b_ = from[EL1_##b]; write_sysreg(a, a_); write_sysreg(b, b_); }
 	EL1_REGS(X)
 #undef X
 }

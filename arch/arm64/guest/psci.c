@@ -11,6 +11,8 @@
 #define NOT_SUPPORTED (~0ull)
 #define VERSION_1_1 0x10001ull
 #define NO_TRUSTED_OS 2ull
+#define LAST_FUNCTION 0x12u	/* the highest number of the rows but for this one */
+#define VENDOR_UID_NUMBER 0xff01u
 
 /* KVM's own vendor UID: a guest knows a KVM by it. */
 static const u64 kvm_uid[4] = { 0xb66fb428, 0xe911c52e, 0x564bcaa9, 0x743a004d };
@@ -43,6 +45,8 @@ static const struct row *find(u32 fn)
 {
 	u32 i;
 
+	if ((fn & 0xffff) > LAST_FUNCTION && (fn & 0xffff) != VENDOR_UID_NUMBER)
+		return NULL;
 	for (i = 0; i < ARRAY_SIZE(rows); i++)
 		if (rows[i].fn == fn || (rows[i].is64 && (rows[i].fn | 0x40000000) == fn))
 			return &rows[i];
