@@ -104,18 +104,20 @@ static struct slots *slots_current(struct vm *vm)
 	return rcu_dereference_protected(vm->slots, lockdep_is_held(&vm->slots_lock));
 }
 
-static struct slots *slots_alloc(u32 count)
+static struct slots *slots_alloc(u32 count, u64 serial)
 {
 	struct slots *slots = kvmalloc(struct_size(slots, slot, count), GFP_KERNEL_ACCOUNT);
 
-	if (slots)
+	if (slots) {
 		slots->count = count;
+		slots->serial = serial;
+	}
 	return slots;
 }
 
 int slots_init(struct vm *vm)
 {
-	struct slots *slots = slots_alloc(0);
+	struct slots *slots = slots_alloc(0, 1);
 
 	RCU_INIT_POINTER(vm->slots, slots);
 	return slots ? 0 : -ENOMEM;
@@ -149,7 +151,7 @@ static int slots_publish(struct vm *vm, struct slot *old, struct slot *new)
 	struct slots *from = slots_current(vm), *to;
 	u32 i, n = 0;
 
-	to = slots_alloc(from->count + !!new - !!old);
+	to = slots_alloc(from->count + !!new - !!old, from->serial + 1);
 	if (!to)
 		return -ENOMEM;
 	for (i = 0; i < from->count; i++) {

@@ -113,6 +113,7 @@ struct slot {
 
 /* Sorted by gfn, never changed once published. */
 struct slots {
+	u64 serial;		/* another one with each change */
 	u32 count;
 	struct slot *slot[];
 };

@@ -40,7 +40,6 @@
 #define PF_RESERVED 8u
 #define PF_FETCH 16u
 
-#define MAX_LEVELS 5
 #define MAX_RETRIES 16	/* of a guest that changes its tables under our feet */
 
 struct level {
@@ -58,7 +57,7 @@ struct format {
 	u8 entry_bytes;
 	u64 root_mask;	/* of CR3 */
 	u64 reserved;	/* in every entry, whatever maxphyaddr */
-	struct level level[MAX_LEVELS];
+	struct level level[WALK_LEVELS];
 };
 
 #define ENTRY8(bit) (bit) - 3, 511 << 3
@@ -87,14 +86,6 @@ static const struct format formats[] = {
 		LEVEL_TABLE(39), LEVEL_1G, LEVEL_2M, LEVEL_4K } },
 	[FORMAT_64_LA57] = { 5, 8, PTE_ADDRESS, 0, {
 		LEVEL_TABLE(48), LEVEL_TABLE(39), LEVEL_1G, LEVEL_2M, LEVEL_4K } },
-};
-
-/* The way down: what was read and where, for the accessed bits. */
-struct path {
-	unsigned int depth;	/* index of the leaf's level */
-	u64 rights;	/* RW, US and A of all levels and-ed; NX or-ed */
-	u64 gpa[MAX_LEVELS];
-	u64 entry[MAX_LEVELS];
 };
 
 static const struct format *format_of(const struct walk *w)
@@ -152,7 +143,7 @@ static u64 reserved_bits(const struct walk *w, const struct format *f)
 }
 
 /* Down to the leaf. 0, or a negative value for no entry, above 0 for a reserved bit. */
-static int descend(const struct walk *w, const struct format *f, u64 linear, struct path *path)
+static int descend(const struct walk *w, const struct format *f, u64 linear, struct walk_path *path)
 {
 	u64 table = w->cr3 & f->root_mask, reserved = reserved_bits(w, f);
 	u64 any = 0, all = PTE_RW | PTE_US | PTE_A, entry;
@@ -199,14 +190,14 @@ static int allowed(const struct walk *w, u64 rights, unsigned int access)
 }
 
 /* All the bits are set already: so nearly always. */
-static int is_marked(const struct path *path, unsigned int access)
+static int is_marked(const struct walk_path *path, unsigned int access)
 {
 	return (path->rights & PTE_A) &&
 	       (!(access & DECODE_WRITE) || (path->entry[path->depth] & PTE_D));
 }
 
 /* 0, or 1 when an entry changed since it was read. */
-static int mark(const struct walk *w, const struct format *f, const struct path *path,
+static int mark(const struct walk *w, const struct format *f, const struct walk_path *path,
 		unsigned int access)
 {
 	u64 bits = PTE_A | (access & DECODE_WRITE ? PTE_D : 0);
@@ -223,7 +214,7 @@ static int mark(const struct walk *w, const struct format *f, const struct path 
 	return 0;
 }
 
-static u64 leaf_address(const struct format *f, const struct path *path, u64 linear)
+static u64 leaf_address(const struct format *f, const struct walk_path *path, u64 linear)
 {
 	u64 entry = path->entry[path->depth];
 	u64 offset = f->level[path->depth].page;
@@ -238,7 +229,7 @@ int walk_translate(struct walk *w, u64 linear, unsigned int access, u64 *gpa,
 		   struct decode_fault *fault)
 {
 	const struct format *f = format_of(w);
-	struct path path;
+	struct walk_path *path = &w->path;
 	unsigned int tries;
 	int rc;
 
@@ -251,15 +242,15 @@ int walk_translate(struct walk *w, u64 linear, unsigned int access, u64 *gpa,
 	if (f->levels > 3 && check_canonical(f, linear, fault))
 		return DECODE_FAULT;
 	for (tries = 0; tries < MAX_RETRIES; tries++) {
-		rc = descend(w, f, linear, &path);
+		rc = descend(w, f, linear, path);
 		if (rc)
 			return page_fault(w, linear, access, rc < 0 ? 0 : PF_PRESENT | PF_RESERVED, fault);
-		if (!allowed(w, path.rights, access))
+		if (!allowed(w, path->rights, access))
 			return page_fault(w, linear, access, PF_PRESENT, fault);
-		if (!access || is_marked(&path, access) || !w->cmpxchg_gpa ||
-		    !mark(w, f, &path, access))
+		if (!access || is_marked(path, access) || !w->cmpxchg_gpa ||
+		    !mark(w, f, path, access))
 			break;
 	}
-	*gpa = leaf_address(f, &path, linear);
+	*gpa = leaf_address(f, path, linear);
 	return 0;
 }

@@ -15,6 +15,16 @@
 
 #include "decode.h"
 
+#define WALK_LEVELS 5
+
+/* The way down: what was read and where. */
+struct walk_path {
+	unsigned int depth;	/* index of the leaf's level */
+	u64 rights;		/* RW, US and A of all levels and-ed; NX or-ed */
+	u64 gpa[WALK_LEVELS];
+	u64 entry[WALK_LEVELS];
+};
+
 struct walk {
 	u64 cr0, cr3, cr4, efer;
 	u32 cpl;
@@ -29,6 +39,7 @@ struct walk {
 	 */
 	int (*cmpxchg_gpa)(void *ctx, u64 gpa, u64 old, u64 new, unsigned int len);
 	void *ctx;
+	struct walk_path path;	/* out, where paging is on */
 };
 
 /*
