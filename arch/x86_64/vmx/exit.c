@@ -303,6 +303,7 @@ static int exit_attention(struct cpu *cpu, struct vcpu *v, u32 what)
 
 static int exit_nmi(struct cpu *cpu, struct vcpu *v)
 {
+	vmx_nmi_unblock();
 	return vmx_kick_taken(cpu) ? 0 : exit_attention(cpu, v, ATTENTION_NMI);
 }
 

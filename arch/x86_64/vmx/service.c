@@ -133,7 +133,8 @@ static void service_attention(struct cpu *cpu)
 
 static void service_nmi(struct cpu *cpu)
 {
-	cpu->attention |= ATTENTION_NMI;	/* NMIs are blocked until the next entry */
+	__atomic_fetch_or(&cpu->attention, ATTENTION_NMI, __ATOMIC_RELAXED);
+	vmx_nmi_unblock();
 	service_attention(cpu);
 }
 
@@ -161,15 +162,15 @@ static void service_triple(struct cpu *cpu)
 }
 
 /*
- * Linux takes a CPU off line by WBINVD and then HLT for ever, both with
- * interrupts off. It never arms the wakeup mailbox again, so we bring the CPU
- * back there ourselves: WBINVD with IF = 0 arms the HLT exit.
+ * Linux takes a CPU off line by WBINVD and then MWAIT or HLT for ever, both
+ * with interrupts off. It never arms the wakeup mailbox again, so we bring the
+ * CPU back there ourselves: WBINVD with IF = 0 arms the exits of those two.
  */
 static void hlt_exiting(int on)
 {
 	u64 proc = vmread(VMCS_PROC);
 
-	vmwrite(VMCS_PROC, on ? proc | PROC_HLT : proc & ~(u64)PROC_HLT);
+	vmwrite(VMCS_PROC, on ? proc | PROC_HLT | PROC_MWAIT : proc & ~(u64)(PROC_HLT | PROC_MWAIT));
 }
 
 static void service_wbinvd(struct cpu *cpu)
@@ -187,6 +188,15 @@ static void service_hlt(struct cpu *cpu)
 	if (vmread(VMCS_GUEST_RFLAGS) & RFLAGS_IF)
 		return;			/* an ordinary idle HLT: executed again, without us */
 	service_wait(cpu);
+}
+
+/* One that wakes for interrupts in spite of IF = 0 (ECX bit 0) is idle, not dead. */
+static void service_mwait(struct cpu *cpu)
+{
+	if (cpu->regs.rcx & 1)
+		hlt_exiting(0);
+	else
+		service_hlt(cpu);
 }
 
 /* INVD would drop our own dirty lines: WBINVD does what it is for, safely. */
@@ -235,6 +245,7 @@ static const struct {
 	[REASON_CR] = { service_cr, EXIT_CR },
 	[REASON_RDMSR] = { service_rdmsr, EXIT_MSR },
 	[REASON_WRMSR] = { service_wrmsr, EXIT_MSR },
+	[REASON_MWAIT] = { service_mwait, EXIT_HLT },
 	[REASON_EPT_VIOLATION] = { service_ept, EXIT_FAULT },
 	[REASON_INVEPT] = { service_undefined, EXIT_OTHER },
 	[REASON_INVVPID] = { service_undefined, EXIT_OTHER },

@@ -140,6 +140,13 @@ static inline u32 vmx_cpl(void)
 	return vmread(VMCS_GUEST_RIGHTS + 2 * VSEG_SS) >> 5 & 3;
 }
 
+/* An NMI's exit blocks further ones as its delivery would (28.3.3): until an IRET. */
+static inline void vmx_nmi_unblock(void)
+{
+	asm volatile("movq %%rsp, %%rax; pushq $0; pushq %%rax; pushfq; pushq $0x10; pushq $1f; iretq; 1:"
+		     : : : "rax", "cc", "memory");
+}
+
 /* An NMI of ours is consumed: 1; a real one: 0. */
 static inline int vmx_kick_taken(struct cpu *cpu)
 {
