@@ -112,14 +112,15 @@ $(OUT)/libc.a: $(LIBC:%=$(OUT)/libc/%.o)
 	@$(CROSS)ar rcs $@ $^
 
 # ---- the driver and the service VM ----------------------------------------
-# One build directory per kernel, so that both can be there.
+# One build directory per kernel, so that both can be there. The rules name their
+# targets in full: what only patterns name would not be made again when missing.
 
 DRIVER_SOURCES := $(wildcard driver/Makefile driver/*.[ch] driver/*/*.[ch] abi/*.h abi/*/*.h)
 FLAVOUR = $(if $(filter cloud,$*),cloud-amd64,amd64)
 
 driver: build/driver/$(KERNEL)/tenon.ko
 
-build/driver/%/tenon.ko: $(DRIVER_SOURCES)
+build/driver/amd64/tenon.ko build/driver/cloud/tenon.ko: build/driver/%/tenon.ko: $(DRIVER_SOURCES)
 	@mkdir -p $(@D)
 	@tar -cf - $(DRIVER_SOURCES) | tar -xf - -C $(@D)
 	$(MAKE) --no-print-directory -C $(@D)/driver KDIR=$$(ls -dv /usr/src/linux-headers-*[0-9]-$(FLAVOUR) | tail -n 1)
@@ -137,17 +138,17 @@ build/driver/arm64/tenon.ko: $(DRIVER_SOURCES) build/kernel/arm64/release
 		M=$(CURDIR)/$(@D)/driver CROSS_COMPILE=$(CROSS) modules
 	@cp $(@D)/driver/tenon.ko $@
 
-build/img/arm64/initrd: build/kernel/arm64/release build/driver/arm64/tenon.ko scripts/arm64/image scripts/arm64/init
+build/img/arm64/initrd: build/kernel/arm64/release build/driver/arm64/tenon.ko scripts/arm64/image scripts/arm64/init $(wildcard test/kvm/arm64/*)
 	$(MAKE) -C test/kvm/arm64
 	scripts/arm64/image
 
-build/kernel/%/release: scripts/kernel
+build/kernel/amd64/release build/kernel/cloud/release: build/kernel/%/release: scripts/kernel
 	scripts/kernel $*
 	@touch $@
 
 # The driver is part of the disk once it compiles; Debian's KVM needs none.
 IMAGE_DRIVER = $(if $(filter kvm,$(HYPERVISOR)),,build/driver/%/tenon.ko)
-build/img/%/initrd: build/kernel/%/release scripts/image $(wildcard scripts/initrd/* scripts/vm/*) $(IMAGE_DRIVER)
+build/img/amd64/initrd build/img/cloud/initrd: build/img/%/initrd: build/kernel/%/release scripts/image $(wildcard scripts/initrd/* scripts/vm/*) $(IMAGE_DRIVER)
 	scripts/image $*
 
 images: $(if $(filter kvm,$(HYPERVISOR)),,$(if $(filter arm64,$(ARCH)),$(OUT)/tenon.img,$(ELF))) build/img/$(KERNEL)/initrd
@@ -181,5 +182,4 @@ clean:
 	rm -rf build
 
 .PHONY: all driver images deps run test bench run-ready test-ready bench-ready size check clean
-.SECONDARY:
 .DELETE_ON_ERROR:
