@@ -13,3 +13,8 @@ boot_memmap_CFLAGS := $(boot_FLAGS)
 boot_mbi_CFLAGS := $(boot_FLAGS)
 boot_acpi_CFLAGS := $(boot_FLAGS)
 boot_linux_CFLAGS := $(boot_FLAGS) -DREAL_IMAGE='"$(ROOT)/build/kernel/amd64/vmlinuz"'
+
+# The device tree's parser, which brings a memory map of its own.
+GROUPS += dtb
+dtb_OBJS := dtb_tree.o
+dtb_tree_CFLAGS := $(boot_FLAGS)
