@@ -6,7 +6,7 @@
  * Owns: struct emulation. Invariant: the VMM sees a write only after the
  * instruction's registers are committed, and a read before anything is; a read
  * that it answered is kept until the instruction, run again, has taken it.
- * Called by: exits.c. Calls: move.c, decode.c, walk.c, special.c.
+ * Called by: exits.c. Calls: code.c, move.c, decode.c, walk.c, special.c.
  * Concurrency: v->lock; vm.srcu while the decoder runs; may sleep.
  * See: models/decode.h; Documentation/virt/kvm/api.rst, KVM_EXIT_MMIO.
  */
@@ -14,6 +14,7 @@
 #include <asm/processor-flags.h>
 
 #include "tenon.h"
+#include "models/code.h"
 #include "models/decode.h"
 #include "models/move.h"
 #include "models/special.h"
@@ -22,7 +23,6 @@
 #define MMIO_BYTES 8u		/* the most that one KVM_EXIT_MMIO carries */
 #define ANSWERS_MAX 8u		/* reads of one instruction: two operands, each may cross a page */
 #define WRITES_MAX 4u
-#define SEG_ATTR_L 0x200u
 #define DR6_BS (1ull << 14)
 #define DR6_TRAPS 0xfull
 #define DR6_FIXED 0xffff0ff0ull
@@ -42,23 +42,6 @@ struct mmio_write {
 	u32 len;
 	const u8 *data;
 	u8 own[MMIO_BYTES];
-};
-
-/*
- * A page of code whose translation was walked before, in long mode: the table
- * entries on the way, and what they were. When they still are, so is the result.
- */
-#define CODE_PAGES 8u
-
-struct code_page {
-	u64 linear;		/* ~0: none */
-	u64 cr0, cr3, cr4, efer;
-	u64 serial;		/* of the memory slots */
-	u32 cpl;
-	u32 levels;
-	u64 entry[WALK_LEVELS];
-	const u64 __user *at[WALK_LEVELS];
-	unsigned long hva;	/* of the page itself */
 };
 
 struct emulation {
@@ -587,16 +570,6 @@ static int emulate(struct vcpu *v)
 	return emulate_results[rc](v);
 }
 
-static void load_walk(struct emulation *e, const struct exit_state *out)
-{
-	e->walk.cr0 = out->cr0;
-	e->walk.cr3 = out->cr3;
-	e->walk.cr4 = out->cr4;
-	e->walk.efer = out->efer;
-	e->walk.cpl = out->cpl;
-	e->walk.rflags = out->regs.rflags;
-}
-
 static void load_state(struct emulation *e, const struct exit_state *out)
 {
 	struct decode_state *d = &e->d;
@@ -611,7 +584,7 @@ static void load_state(struct emulation *e, const struct exit_state *out)
 	d->shadow_sti = 0;
 	d->insn_len = min_t(u8, out->insn_len, EXIT_INSN_BYTES);
 	memcpy(d->insn, out->insn, sizeof(d->insn));
-	load_walk(e, out);
+	walk_load(&e->walk, out);
 }
 
 /* ---- the short way ---- */
@@ -620,109 +593,6 @@ static void load_state(struct emulation *e, const struct exit_state *out)
 
 /* Flags that the decoder looks after. */
 #define FLAGS_SPECIAL (X86_EFLAGS_TF | X86_EFLAGS_RF)
-
-/* Read the entries of a page's walk again, and the instruction. The slots are those of then. */
-static bool code_reread(const struct code_page *c, unsigned int offset, u64 *bytes)
-{
-	const u64 __user *at = (const u64 __user *)(c->hva + offset);
-	u64 entry;
-	u32 i;
-
-	if (!user_read_access_begin(at, MOVE_BYTES))
-		return false;
-	for (i = 0; i < c->levels; i++) {
-		unsafe_get_user(entry, c->at[i], refused);
-		if (entry != c->entry[i])
-			goto refused;
-	}
-	unsafe_get_user(bytes[0], at, refused);
-	unsafe_get_user(bytes[1], at + 1, refused);
-	user_read_access_end();
-	return true;
-refused:
-	user_read_access_end();
-	return false;
-}
-
-static bool code_matches(const struct code_page *c, const struct exit_state *out, u64 linear, u64 serial)
-{
-	return c->linear == linear && c->cr3 == out->cr3 && c->cr0 == out->cr0 && c->cr4 == out->cr4 &&
-	       c->efer == out->efer && c->cpl == out->cpl && c->serial == serial;
-}
-
-static u64 slots_serial(struct vm *vm)
-{
-	return srcu_dereference(vm->slots, &vm->srcu)->serial;
-}
-
-/* Keep the walk that has just been made. */
-static void code_keep(struct vcpu *v, struct code_page *c, u64 linear, unsigned long hva)
-{
-	const struct walk *w = &v->arch.emulation->walk;
-	struct slot *slot;
-	u32 i;
-
-	c->linear = ~0ull;
-	for (i = 0; i <= w->path.depth; i++) {
-		slot = slot_find(v->vm, w->path.gpa[i] >> PAGE_SHIFT);
-		if (!slot)
-			return;
-		c->at[i] = (const u64 __user *)(slot_hva(slot, w->path.gpa[i] >> PAGE_SHIFT) +
-						offset_in_page(w->path.gpa[i]));
-		c->entry[i] = w->path.entry[i];
-	}
-	c->levels = i;
-	c->cr0 = w->cr0;
-	c->cr3 = w->cr3;
-	c->cr4 = w->cr4;
-	c->efer = w->efer;
-	c->cpl = w->cpl;
-	c->serial = slots_serial(v->vm);
-	c->hva = hva;
-	c->linear = linear;
-}
-
-/* With paging: by a walk, or by one of before. */
-static bool fetch_paged(struct vcpu *v, const struct exit_state *out, u64 linear, u64 *bytes)
-{
-	struct emulation *e = v->arch.emulation;
-	struct code_page *c = &e->code[(linear >> PAGE_SHIFT) % CODE_PAGES];
-	unsigned int offset = offset_in_page(linear);
-	struct decode_fault fault;
-	struct slot *slot;
-	u64 gpa;
-
-	linear -= offset;
-	if (likely(code_matches(c, out, linear, slots_serial(v->vm))) && code_reread(c, offset, bytes))
-		return true;
-	load_walk(e, out);
-	if (walk_translate(&e->walk, linear, DECODE_FETCH, &gpa, &fault))
-		return false;
-	slot = slot_find(v->vm, gpa >> PAGE_SHIFT);
-	if (!slot || slot_read(slot, gpa + offset, bytes, MOVE_BYTES))
-		return false;
-	if (out->efer & EFER_LMA)
-		code_keep(v, c, linear, slot_hva(slot, gpa >> PAGE_SHIFT));
-	return true;
-}
-
-/* The instruction's bytes, if they all lie in one page. */
-static bool move_fetch(struct vcpu *v, const struct exit_state *out, u64 *bytes)
-{
-	const struct exit_seg_state *cs = &out->seg[SEG_CS];
-	bool mode64 = out->efer & EFER_LMA && cs->attr & SEG_ATTR_L;
-	u64 linear = mode64 ? out->regs.rip : (u32)(cs->base + out->regs.rip);
-	struct slot *slot;
-
-	if (offset_in_page(linear) > PAGE_SIZE - MOVE_BYTES)
-		return false;
-	if (!mode64 && out->regs.rip + MOVE_BYTES > cs->limit)
-		return false;
-	if (likely(out->cr0 & X86_CR0_PG))
-		return fetch_paged(v, out, linear, bytes);
-	slot = slot_find(v->vm, linear >> PAGE_SHIFT);
-	return slot && !slot_read(slot, linear, bytes, MOVE_BYTES);
-}
 
 static u64 move_end(const struct exit_state *out, const struct move *m)
 {
@@ -784,15 +654,18 @@ static int move_read(struct vcpu *v, u64 gpa, const struct move *m)
 static int emulate_move(struct vcpu *v)
 {
 	const struct exit_state *out = &v->exit->out;
-	struct move *m = &v->arch.emulation->move;
-	u64 bytes[MOVE_BYTES / 8];
+	struct emulation *e = v->arch.emulation;
+	struct move *m = &e->move;
+	u64 bytes[CODE_BYTES / 8];
+
+	static_assert(CODE_BYTES >= MOVE_BYTES);
 
 	if (out->error & (FAULT_TABLE | FAULT_FETCH) || out->regs.rflags & FLAGS_SPECIAL || v->arch.stepped)
 		return MOVE_NOT;
 	if (out->insn_len >= DECODE_INSN_MAX) {
 		if (!move_decode(out, out->insn, m))
 			return MOVE_NOT;
-	} else if (!move_fetch(v, out, bytes) || !move_decode(out, (u8 *)bytes, m)) {
+	} else if (!code_fetch(v, &e->walk, e->code, bytes) || !move_decode(out, (u8 *)bytes, m)) {
 		return MOVE_NOT;
 	}
 	if (offset_in_page(m->linear) != offset_in_page(out->gpa) || !m->write != !(out->error & FAULT_WRITE) ||
@@ -870,12 +743,10 @@ long emulate_translate(struct vcpu *v, struct kvm_translation *t, const struct a
 int emulate_init(struct vcpu *v)
 {
 	struct emulation *e = kzalloc(sizeof(*e), GFP_KERNEL_ACCOUNT);
-	u32 i;
 
 	if (!e)
 		return -ENOMEM;
-	for (i = 0; i < CODE_PAGES; i++)
-		e->code[i].linear = ~0ull;
+	code_init(e->code);
 	e->walk.read_gpa = walk_read;
 	e->walk.cmpxchg_gpa = walk_cmpxchg;
 	e->walk.ctx = v;

@@ -225,6 +225,16 @@ static u64 leaf_address(const struct format *f, const struct walk_path *path, u6
 	return base | (linear & offset);
 }
 
+void walk_load(struct walk *w, const struct exit_state *x)
+{
+	w->cr0 = x->cr0;
+	w->cr3 = x->cr3;
+	w->cr4 = x->cr4;
+	w->efer = x->efer;
+	w->cpl = x->cpl;
+	w->rflags = x->regs.rflags;
+}
+
 int walk_translate(struct walk *w, u64 linear, unsigned int access, u64 *gpa,
 		   struct decode_fault *fault)
 {

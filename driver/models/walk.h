@@ -42,6 +42,9 @@ struct walk {
 	struct walk_path path;	/* out, where paging is on */
 };
 
+/* The registers of an exit with full state. */
+void walk_load(struct walk *w, const struct exit_state *x);
+
 /*
  * Translate one address for `access` (DECODE_READ, DECODE_WRITE and
  * DECODE_FETCH as flags; 0 = only look: nothing is marked).

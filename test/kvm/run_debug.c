@@ -49,6 +49,27 @@ TEST(debug_single_step)
 	run_until(vcpu, KVM_EXIT_HLT);
 }
 
+/* An instruction that the VMM finishes is one step, too. */
+GUEST(steps_device, 64, "mov $0x10000000, %ebx\n mov (%rbx), %eax\n rolb $1, 4(%rbx)\n nop\n hlt\n");
+
+TEST(debug_single_step_device)
+{
+	struct vcpu *vcpu = GUEST_CREATE(steps_device, 64);
+
+	debug(vcpu, KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP, 0, 0);
+	debug_expect(vcpu, DB, GUEST_CODE + 5, DR6_STEP);
+	run_until(vcpu, KVM_EXIT_MMIO);
+	memset(vcpu->run->mmio.data, 0x5a, 8);
+	debug_expect(vcpu, DB, GUEST_CODE + 7, DR6_STEP);
+	debug(vcpu, 0, 0, 0);
+	run_until(vcpu, KVM_EXIT_MMIO);
+}
+
+/* RFLAGS.TF after a read of a device. */
+SCRIPT(debug_trap_flag_device, 64,
+	"mov $0x10000000, %ebx\n pushf\n orl $0x100, (%rsp)\n popf\n mov (%rbx), %eax\n nop\n",
+	READ(MMIO_BASE, 4, 0x5a), TRAP(1, 0))
+
 /* The guest's RFLAGS.TF stays its own while the VMM steps. */
 TEST(debug_step_hides_trap_flag)
 {
