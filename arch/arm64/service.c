@@ -205,6 +205,8 @@ void machine_vm_init(struct vm *vm)
 	/* The VM's own pool: its first block has room. */
 	vm->arch.vttbr = stage2_base(&vm->pt) | (u64)vm->slot << 48;
 	vm->arch.cntvoff = read_sysreg(cntpct_el0);
+	/* An earlier VM had this VMID: walks of its tables may still be cached. */
+	machine_vm_flush(vm);
 }
 
 /* Guests start with caches off and fetch what the VMM wrote: data to memory, no stale instructions (D7.5). */

@@ -69,6 +69,20 @@ static void fp_back(struct cpu *cpu, struct vcpu *v)
 	v->arch.fp_live = 0;
 }
 
+/* vCPUs of a VM share its VMID, but not their address spaces: what another one left in this CPU's TLB goes. */
+static void tlb_claim(struct cpu *cpu, const struct vcpu *v)
+{
+	u8 *last = &cpu->last_vcpu[v->vm->slot], id = (u8)(v->id + 1);
+
+	if (likely(*last == id))
+		return;
+	*last = id;
+	isb();
+	tlbi(vmalle1);
+	asm volatile("ic iallu" : : : "memory");
+	dsb(nsh);
+}
+
 /*
  * ICC_PMR_EL1 is one register for both: with the service VM's mask a guest might
  * never be interrupted. Its own is what the list registers' side keeps.
@@ -80,6 +94,7 @@ void guest_load(struct cpu *cpu, struct vcpu *v)
 	el1_load(v->arch.el1);
 	write_sysreg(hcr_el2, HCR_GUEST | v->arch.hcr);
 	write_sysreg(vttbr_el2, v->vm->arch.vttbr);
+	tlb_claim(cpu, v);
 	write_sysreg(vmpidr_el2, v->arch.vmpidr);
 	write_sysreg(cptr_el2, CPTR_GUEST);
 	write_sysreg(mdcr_el2, el2_service_mdcr() | MDCR_GUEST);

@@ -42,6 +42,7 @@ struct cpu {
 	u64 pmr;
 	u64 mpidr_full;			/* with its flag bits: VMPIDR_EL2 of the service VM */
 	u64 gicr;			/* this CPU's redistributor, SGI frame; 0: not found */
+	u8 last_vcpu[ABI_MAX_VMS + 1];	/* by VM: 1 + id of its vCPU that ran here last */
 	u64 exits[STAT_COUNT];
 
 	/* Ring. */
