@@ -32,6 +32,7 @@ struct vcpu_slot {
 static struct vm_slot vms[ABI_MAX_VMS + 1];
 static struct vcpu_slot vcpus[MAX_VCPU_HANDLES + 1];
 static u32 vm_free, vcpu_free, vm_used, vcpu_used;
+static u64 donated;	/* pages */
 static struct lock handle_lock;
 
 _Static_assert(sizeof(struct vm) <= PAGE_SIZE, "a VM is one page");
@@ -141,6 +142,8 @@ static int block_take(u64 block, u32 slot)
 	err = service_hide(block, pages);
 	if (err)
 		memory_move(block, pages, OWNER_VM(slot), OWNER_SERVICE);
+	else
+		__atomic_fetch_add(&donated, pages, __ATOMIC_RELAXED);
 	return err;
 }
 
@@ -150,6 +153,7 @@ static void block_return(u64 block, u64 used_end, u32 slot)
 	u64 pages = BLOCK_SIZE / PAGE_SIZE;
 
 	memset(phys_to_virt(block), 0, used_end - block);
+	__atomic_fetch_sub(&donated, pages, __ATOMIC_RELAXED);
 	/* Shown first: as soon as the service VM owns it, another CPU may take it away again. */
 	service_show(block, pages);
 	memory_move(block, pages, OWNER_VM(slot), OWNER_SERVICE);
@@ -434,4 +438,5 @@ void vm_counts(struct mem_stats *out)
 	out->vms = READ_ONCE(vm_used);
 	out->vcpus = READ_ONCE(vcpu_used);
 	out->shared_pages = memory_shares();
+	out->donated_pages = READ_ONCE(donated);
 }
