@@ -13,11 +13,11 @@ static void put(char c)
 {
 	u32 i;
 
+	if (c == '\n')
+		put('\r');
 	for (i = 0; i < 100000 && !(inb(COM1 + 5) & LSR_EMPTY); i++)
 		relax();
 	outb(COM1, (u8)c);
-	if (c == '\n')
-		put('\r');
 }
 
 static void put_number(u64 value, u32 base, u32 width, char pad, int negative)

@@ -3,8 +3,8 @@
  * cpu.c - descriptor tables, exceptions that a test expects, page tables and
  * the local APIC of a micro guest.
  *
- * Exceptions, NMIs and interrupts have stacks of their own (IST 1 to 3), so
- * that one is caught wherever the stack pointer points.
+ * Exceptions, NMIs and interrupts have stacks of their own (IST 1 to 3, #DF
+ * with the last), so that one is caught wherever the stack pointer points.
  * See: AMD64 APM vol. 2, chapters 5 (paging), 8 (exceptions), 16 (APIC).
  */
 #include "guest.h"
@@ -98,7 +98,7 @@ static void idt_fill(void)
 
 	for (i = 0; i < VECTORS; i++) {
 		u64 a = (u64)trap_stubs + 16 * i;
-		u8 ist = i == 2 ? 2 : i >= 32 ? 3 : 1;
+		u8 ist = i == 2 ? 2 : i == DF || i >= 32 ? 3 : 1;
 
 		idt[i] = (struct gate) { (u16)a, SEL_CODE, ist, 0x8e, (u16)(a >> 16), (u32)(a >> 32), 0 };
 	}

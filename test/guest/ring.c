@@ -172,7 +172,7 @@ static const struct guest_code {
 	{ "a store to unmapped memory", "\x67\xa2\x00\x00\x40\x00", 6, EXIT_FAULT, 0 },
 	{ "a jump to unmapped memory", "\xea\x00\x00\x00\x90", 5, EXIT_FAULT, 0 },
 	{ "CPUID, then HLT", "\x0f\xa2\xf4", 3, EXIT_HLT, 3 },
-	{ "VMRUN, without a handler", "\x0f\x01\xd8", 3, EXIT_FAULT, ~0ull },
+	{ "VMRUN", "\x0f\x01\xd8", 3, EXIT_EMULATE, 0 },
 	{ "VMMCALL, then HLT", "\x0f\x01\xd9\xf4", 4, EXIT_HLT, 4 },
 	{ "WBINVD, INVD, then HLT", "\x0f\x09\x0f\x08\xf4", 5, EXIT_HLT, 5 },
 	{ "OUTSB: a string", "\xfc\x6e", 2, EXIT_EMULATE, 1 },
