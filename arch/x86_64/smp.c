@@ -122,7 +122,7 @@ INIT void smp_start(u64 page, void (*entry)(void))
 			icr_send(cpus[i]->apic_id, ICR_STARTUP | ICR_ASSERT | (u32)(page >> 12));
 			delay(k ? 200000 : 1000);
 		}
-		for (k = 0; k < 100 && READ_ONCE(cpus[i]->state) == CPU_ABSENT; k++)
+		for (k = 0; k < 2000 && READ_ONCE(cpus[i]->state) == CPU_ABSENT; k++)	/* 20 s: an emulated CPU may be late */
 			delay(10000);
 		if (READ_ONCE(cpus[i]->state) == CPU_ABSENT)
 			log_print("tenon: CPU with APIC id %u does not start: it stays off\n", cpus[i]->apic_id);
