@@ -591,9 +591,6 @@ static void load_state(struct emulation *e, const struct exit_state *out)
 
 #define MOVE_NOT 2	/* beside emulate_exit()'s results: the decoder's business */
 
-/* Flags that the decoder looks after. */
-#define FLAGS_SPECIAL (X86_EFLAGS_TF | X86_EFLAGS_RF)
-
 static u64 move_end(const struct exit_state *out, const struct move *m)
 {
 	u64 end = out->regs.rip + m->length;
@@ -601,25 +598,36 @@ static u64 move_end(const struct exit_state *out, const struct move *m)
 	return m->mode64 ? end : (u32)end;
 }
 
+/*
+ * RIP behind the instruction, and a load's register. Only what has changed goes
+ * back, but where RF must be cleared (Intel's processors set it at these exits).
+ */
+static void move_commit(struct vcpu *v, const struct abi_regs *regs, const struct move *m, u64 value)
+{
+	const struct exit_state *out = &v->exit->out;
+	struct exit_resume *in = &v->exit->in;
+
+	if (unlikely(regs->rflags & X86_EFLAGS_RF) || (!m->write && m->reg)) {
+		in->regs = *regs;
+		in->regs.rip = move_end(out, m);
+		in->regs.rflags &= ~X86_EFLAGS_RF;
+		if (!m->write)
+			((u64 *)&in->regs)[m->reg] = value;
+		in->flags |= RESUME_REGS;
+		return;
+	}
+	in->rip = move_end(out, m);
+	in->rax = value;
+	in->flags |= m->write ? RESUME_RIP : RESUME_RIP | RESUME_RAX;
+}
+
 static int move_read_complete(struct vcpu *v)
 {
 	struct emulation *e = v->arch.emulation;
-	const struct exit_state *out = &v->exit->out;
-	const struct abi_regs *regs = e->regs_set ? &e->d.regs : &out->regs;
-	struct exit_resume *in = &v->exit->in;
+	const struct abi_regs *regs = e->regs_set ? &e->d.regs : &v->exit->out.regs;
 	const struct move *m = &e->move;
-	u64 value = move_merge(m, ((const u64 *)regs)[m->reg], *(u64 *)v->run->mmio.data);
 
-	if (!m->reg) {
-		in->rax = value;
-		in->rip = move_end(out, m);
-		in->flags |= RESUME_RAX | RESUME_RIP;
-		return 1;
-	}
-	in->regs = *regs;
-	((u64 *)&in->regs)[m->reg] = value;
-	in->regs.rip = move_end(out, m);
-	in->flags |= RESUME_REGS;
+	move_commit(v, regs, m, move_merge(m, ((const u64 *)regs)[m->reg], *(u64 *)v->run->mmio.data));
 	return 1;
 }
 
@@ -627,8 +635,7 @@ static int move_write(struct vcpu *v, u64 gpa, const struct move *m)
 {
 	struct kvm_run *run = v->run;
 
-	v->exit->in.rip = move_end(&v->exit->out, m);
-	v->exit->in.flags |= RESUME_RIP;
+	move_commit(v, &v->exit->out.regs, m, 0);
 	if (io_write(v->vm, IO_MMIO, gpa, m->size, &m->value))
 		return 1;
 	run->exit_reason = KVM_EXIT_MMIO;
@@ -660,7 +667,7 @@ static int emulate_move(struct vcpu *v)
 
 	static_assert(CODE_BYTES >= MOVE_BYTES);
 
-	if (out->error & (FAULT_TABLE | FAULT_FETCH) || out->regs.rflags & FLAGS_SPECIAL || v->arch.stepped)
+	if (out->error & (FAULT_TABLE | FAULT_FETCH) || out->regs.rflags & X86_EFLAGS_TF || v->arch.stepped)
 		return MOVE_NOT;
 	if (out->insn_len >= DECODE_INSN_MAX) {
 		if (!move_decode(out, out->insn, m))
