@@ -110,7 +110,7 @@ void svm_get_regs(struct vcpu *v, struct abi_regs *r)
 {
 	const struct vmcb *b = v->arch.vmcb;
 
-	memcpy(r, &v->arch.regs, sizeof(v->arch.regs));
+	*(struct gprs *)r = v->arch.regs;	/* the same order */
 	r->rax = b->rax;
 	r->rsp = b->rsp;
 	r->rip = b->rip;
@@ -121,7 +121,7 @@ void svm_set_regs(struct vcpu *v, const struct abi_regs *r)
 {
 	struct vmcb *b = v->arch.vmcb;
 
-	memcpy(&v->arch.regs, r, sizeof(v->arch.regs));
+	v->arch.regs = *(const struct gprs *)r;
 	b->rax = r->rax;
 	b->rsp = r->rsp;
 	b->rip = r->rip;
