@@ -61,10 +61,12 @@ static struct page *block_alloc(struct vm *vm)
 	return page;
 }
 
+/* The hypervisor cleared what was used of it, so it can be the next VM's. */
 static void block_free(struct page *page)
 {
 	list_del(&page->lru);
-	__free_pages(page, BLOCK_ORDER);
+	if (cmpxchg(&spare, NULL, page))
+		__free_pages(page, BLOCK_ORDER);
 }
 
 int vm_donate(struct vm *vm)

@@ -34,9 +34,9 @@ struct frame {
 };
 
 static u64 gdt[3] = { 0, 0, 0x00af9b000000ffffull };
-static struct gate idt[32];
+static struct gate idt[256];
 
-extern u8 trap_stubs[], trap_nmi[], trap_sx[];
+extern u8 trap_stubs[], trap_nmi[], trap_sx[], trap_stray[];
 void trap(const struct frame *f);
 
 static INIT void gate_set(u32 vector, const void *handler)
@@ -52,6 +52,8 @@ INIT void trap_init(void)
 
 	for (i = 0; i < 32; i++)
 		gate_set(i, trap_stubs + 16 * i);
+	for (; i < 256; i++)
+		gate_set(i, trap_stray);
 	gate_set(VECTOR_NMI, trap_nmi);
 	gate_set(VECTOR_SX, trap_sx);
 }

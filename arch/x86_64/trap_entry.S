@@ -8,7 +8,15 @@
 #include "layout.h"
 
 	.text
-	.globl	trap_stubs, trap_nmi, trap_sx
+	.globl	trap_stubs, trap_nmi, trap_sx, trap_stray
+/*
+ * An interrupt, which GIF = 0 (or IF = 0 in VMX root) keeps away from us. QEMU
+ * 7.2 was seen to deliver one behind #VMEXIT all the same, the second of an event
+ * that it had injected before: it is dropped, and counted for a debugger.
+ */
+trap_stray:
+	lock incl	trap_strays(%rip)
+	iretq
 /*
  * Noted in cpu->attention (percpu.h; the stack tells the block). One that comes
  * when VMX is about to enter a guest must keep it out: see vmx/entry.S.
@@ -66,3 +74,9 @@ trap_common:
 	pushq	%rax
 	movq	%rsp, %rdi
 	call	trap
+
+	.bss
+	.balign 4
+	.globl	trap_strays
+trap_strays:
+	.skip	4

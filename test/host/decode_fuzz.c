@@ -63,6 +63,14 @@ static int fuzz_write(void *ctx, u64 linear, const void *buf, unsigned int len, 
 	return random_answer();
 }
 
+/* Port and XMM accesses have no exception to tell of. */
+static int random_answer_but_fault(void)
+{
+	int rc = random_answer();
+
+	return rc == DECODE_FAULT ? DECODE_MMIO_WAIT : rc;
+}
+
 static int fuzz_io(void *ctx, u16 port, unsigned int size, unsigned int write, void *data, unsigned int count)
 {
 	(void)ctx, (void)port;
@@ -71,14 +79,15 @@ static int fuzz_io(void *ctx, u16 port, unsigned int size, unsigned int write, v
 	CHECK(count >= 1 && count <= DECODE_IO_COUNT && count * size <= DECODE_IO_BYTES);
 	if (!write)
 		fill(data, count * size);
-	return random_answer();
+	return random_answer_but_fault();
 }
 
 static int fuzz_get_special(void *ctx, unsigned int which, u64 *v, struct decode_fault *fault)
 {
-	(void)ctx, (void)fault;
+	(void)ctx;
 	CHECK(which < 24);
 	*v = test_random();
+	fault->vector = 13;
 	return random_answer();
 }
 
@@ -96,7 +105,7 @@ static int fuzz_xmm(void *ctx, unsigned int n, u64 v[2], unsigned int write)
 	CHECK(n < 16);
 	if (!write)
 		fill((u8 *)v, 16);
-	return random_answer();
+	return random_answer_but_fault();
 }
 
 static const struct decode_ops fuzz_ops = {
@@ -132,6 +141,7 @@ static void random_state(void)
 	}
 	for (i = 0; i < 17; i++)
 		((u64 *)&state->regs)[i] = test_random() >> test_below(64);
+	state->fault.vector = 14;	/* what a callback that says FAULT would have filled in */
 	state->insn_len = 0;
 	if (!test_below(3)) {
 		memcpy(state->insn, code, sizeof(state->insn));
