@@ -28,7 +28,7 @@ enum exit_reason {
 	EXIT_SHUTDOWN = 7,	/* triple fault */
 	EXIT_FAIL_ENTRY = 8,	/* the processor refused the state: data = hardware's reason */
 	EXIT_DEBUG = 9,		/* KVM_EXIT_DEBUG: exception in data, dr6 in qual[0], dr7 in qual[1], pc in rip */
-	EXIT_SET_TPR = 10,	/* the guest lowered CR8 (no in-kernel LAPIC); RIP is past the instruction */
+	EXIT_SET_TPR = 10,	/* reserved: the guest lowered CR8, RIP is past the instruction; today the driver finds out by EXIT_EMULATE */
 	EXIT_INTERNAL = 11,	/* KVM_EXIT_INTERNAL_ERROR: suberror in data, qual[] = its data, qual_count of them */
 	EXIT_MSR = 12,		/* RDMSR or WRMSR of a register that the hypervisor does not keep: its number in port,
 				 * write, data = the value written; next_rip */

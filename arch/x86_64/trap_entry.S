@@ -2,7 +2,7 @@
 /*
  * trap_entry.S - the hypervisor's own exceptions. Two are expected: an NMI
  * (on SVM in svm_nmi_window() only, on VMX anywhere) and #SX, both of which end
- * right here. All others are a broken invariant: trap() prints and stops.
+ * right here. All other exceptions are a broken invariant: trap() prints and stops.
  * See: APM vol. 2, 8.9 (64-bit interrupt stack frame).
  */
 #include "layout.h"
@@ -11,8 +11,8 @@
 	.globl	trap_stubs, trap_nmi, trap_sx, trap_stray
 /*
  * An interrupt, which GIF = 0 (or IF = 0 in VMX root) keeps away from us. QEMU
- * 7.2 was seen to deliver one behind #VMEXIT all the same, the second of an event
- * that it had injected before: it is dropped, and counted for a debugger.
+ * 7.2 was once seen to deliver one right behind #VMEXIT all the same (why is not
+ * known: docs/status.md). It is dropped, and counted for a debugger.
  */
 trap_stray:
 	lock incl	trap_strays(%rip)
