@@ -7,11 +7,15 @@
 #define DRIVER_X86_64_OBJECTS_H
 
 struct emulation;
+struct irqchip;
+struct lapic;
 
 struct arch_vm {
 	s64 clock_offset;
 	u64 identity_map;
 	u32 tsc_khz;
+	u8 irqchip_mode;		/* enum irqchip_mode */
+	struct irqchip *irqchip;	/* PIC, IOAPIC, PIT */
 };
 
 struct arch_vcpu {
