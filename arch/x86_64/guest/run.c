@@ -13,17 +13,6 @@
 
 #define RFLAGS_SETTABLE 0x3f7fd7ull	/* all but the reserved ones (APM vol. 1, 3.1.4) */
 
-void queue_exception(struct vcpu *v, u32 vector, int has_error, u32 error)
-{
-	struct events *e = &v->arch.events;
-
-	v->arch.work = 1;
-	e->exception = 1;
-	e->exception_vector = (u8)vector;
-	e->exception_has_error = (u8)has_error;
-	e->exception_error = error;
-}
-
 static void resume_regs(struct vcpu *v, const struct abi_regs *from)
 {
 	struct abi_regs r = *from;

@@ -106,6 +106,10 @@ struct backend {
 	void (*reset)(struct vcpu *v);
 	void (*debug)(struct vcpu *v);			/* debug_control was set from outside */
 	void (*nmi_mask)(struct vcpu *v);		/* events.nmi_masked was set from outside */
+	void (*event_inject)(struct vcpu *v, u32 info, u32 error);	/* goes in with the next entry */
+	u32 (*event_blocked)(struct vcpu *v);		/* BLOCKED_BY_* now */
+	void (*event_windows)(struct vcpu *v, u32 windows);	/* the exits of these WINDOW_*, and of no others */
+	void (*event_step)(struct vcpu *v, int on);	/* the trap flag for the VMM's single step */
 	void (*set_tsc_offset)(struct vcpu *v, u64 offset);
 	u64 *(*special)(struct vcpu *v, int which);	/* SPECIAL_*: single fields */
 };
@@ -144,6 +148,27 @@ int msr_write(struct vcpu *v, u32 msr, u64 value, int host);
 void msr_reset(struct vcpu *v);
 int efer_valid(u64 efer);
 
+/* ---- guest/event.c ---- */
+
+/* An event as both manuals encode it. */
+#define EVENT_VALID (1u << 31)
+#define EVENT_ERROR (1u << 11)
+#define EVENT_VECTOR(e) ((e) & 0xff)
+#define EVENT_TYPE(e) ((e) >> 8 & 7)
+enum event_type { EVENT_INTR = 0, EVENT_NMI = 2, EVENT_EXCEPTION = 3, EVENT_SOFT = 4 };
+
+/* Why no interrupt can be taken now: the shadow of STI or MOV SS (no NMI either), or IF = 0. */
+enum { BLOCKED_BY_SHADOW = 1, BLOCKED_BY_IF = 2 };
+/* An exit as soon as one can be taken. */
+enum { WINDOW_INTERRUPT = 1, WINDOW_NMI = 2 };
+
 void queue_exception(struct vcpu *v, u32 vector, int has_error, u32 error);
+/* Before an entry with work set. */
+void event_in(struct vcpu *v);
+/* After an exit that something special led to: info is the event whose delivery it interrupted. */
+void event_out(struct vcpu *v, u32 info, u32 error);
+void event_requeue(struct vcpu *v, u32 info, u32 error);
+/* The interrupt window's exit. 1: it was the driver's wish, 0: it was an event's. */
+int event_window_open(struct vcpu *v);
 
 #endif

@@ -14,12 +14,7 @@
 
 typedef int (*exit_fn)(struct cpu *cpu, struct vcpu *v, struct vmcb *b);
 
-/* ---- in: events ---- */
-
-static u64 event(u32 type, u32 vector)
-{
-	return EVENT_VALID | (u64)type << 8 | vector;
-}
+/* ---- events: order and re-injection are guest/event.c's ---- */
 
 /* The IRET that ends NMI blocking has run when RIP is no longer on it. */
 static void nmi_update(struct events *e, const struct vmcb *b)
@@ -39,97 +34,49 @@ static void step_on(struct events *e, struct vmcb *b)
 /* The exit came before the IRET had run: its flags are the guest's own again. */
 static void step_off(struct events *e, struct vmcb *b)
 {
-	if (b->rip != e->nmi_iret_rip)
+	if (!e->step || b->rip != e->nmi_iret_rip)
 		return;
 	if (!e->step_tf)
 		b->rflags &= ~RFLAGS_TF;
 	e->step = 0;
 }
 
-static u64 next_event(struct events *e, struct vmcb *b)
+void svm_event_inject(struct vcpu *v, u32 info, u32 error)
 {
-	if (e->exception) {
-		e->exception = 0;
-		return event(EVENT_EXCEPTION, e->exception_vector) |
-			(e->exception_has_error ? EVENT_ERROR | (u64)e->exception_error << 32 : 0);
-	}
-	if (e->nmi_injected || (e->nmi_pending && !e->nmi_masked && !b->int_shadow)) {
-		if (!e->nmi_injected)
-			e->nmi_pending--;
-		e->nmi_injected = 0;
-		e->nmi_masked = 1;
+	struct vmcb *b = v->arch.vmcb;
+
+	if (EVENT_TYPE(info) == EVENT_NMI)
 		b->intercept1 |= INTERCEPT_IRET;
-		return event(EVENT_NMI, VECTOR_NMI);
-	}
-	if (e->nmi_pending && e->nmi_iret)
-		step_on(e, b);
-	if (e->interrupt) {
-		e->interrupt = 0;
-		return event(EVENT_INTR, e->interrupt_vector);
-	}
-	return 0;
+	b->event_inj = info | (u64)error << 32;
 }
 
-static void set_window(struct vmcb *b, int on)
+u32 svm_event_blocked(struct vcpu *v)
 {
-	if (on) {
+	const struct vmcb *b = v->arch.vmcb;
+
+	return (b->int_shadow & 1 ? BLOCKED_BY_SHADOW : 0) | (b->rflags & RFLAGS_IF ? 0 : BLOCKED_BY_IF);
+}
+
+/* A virtual interrupt that is intercepted; for NMIs the IRET is intercepted while they are masked. */
+void svm_event_windows(struct vcpu *v, u32 windows)
+{
+	struct vmcb *b = v->arch.vmcb;
+
+	b->int_control &= ~(V_IRQ | V_INTR_PRIO | V_IGN_TPR);
+	b->intercept1 &= ~INTERCEPT_VINTR;
+	if (windows & WINDOW_INTERRUPT) {
 		b->int_control |= V_IRQ | V_INTR_PRIO | V_IGN_TPR;
 		b->intercept1 |= INTERCEPT_VINTR;
-	} else {
-		b->int_control &= ~(V_IRQ | V_INTR_PRIO | V_IGN_TPR);
-		b->intercept1 &= ~INTERCEPT_VINTR;
 	}
+	if ((windows & WINDOW_NMI) && v->arch.events.nmi_iret)
+		step_on(&v->arch.events, b);
 }
 
-static int events_waiting(const struct events *e)
+void svm_event_step(struct vcpu *v, int on)
 {
-	return e->exception | e->nmi_pending | e->nmi_injected | e->interrupt;
-}
+	struct vmcb *b = v->arch.vmcb;
 
-/* The rare things; work stays set while there is one. */
-static void events_in(struct vcpu *v, struct vmcb *b)
-{
-	struct events *e = &v->arch.events;
-	int step = v->arch.debug_control & ABI_DEBUG_SINGLESTEP;
-
-	nmi_update(e, b);
-	if (events_waiting(e))
-		b->event_inj = next_event(e, b);
-	if (step)
-		b->rflags |= RFLAGS_TF;
-	set_window(b, !!v->arch.window);
-	v->arch.work = step || e->nmi_iret || events_waiting(e);
-}
-
-/* ---- out: an event whose delivery the exit interrupted (15.7.2) ---- */
-
-static void events_out(struct vcpu *v, struct vmcb *b)
-{
-	struct events *e = &v->arch.events;
-	u64 info = b->exit_int_info;
-
-	if (e->step)
-		step_off(e, b);
-	if (v->arch.debug_control & ABI_DEBUG_SINGLESTEP)
-		b->rflags &= ~RFLAGS_TF;
-	if (!(info & EVENT_VALID))
-		return;
-	v->arch.work = 1;
-	switch (EVENT_TYPE(info)) {
-	case EVENT_INTR:
-		e->interrupt = 1;
-		e->interrupt_vector = EVENT_VECTOR(info);
-		break;
-	case EVENT_NMI:
-		e->nmi_injected = 1;
-		break;
-	case EVENT_EXCEPTION:
-		/* INT3 and INTO: RIP is still on them, they run again. */
-		if (EVENT_VECTOR(info) == VECTOR_BP || EVENT_VECTOR(info) == 4)
-			break;
-		queue_exception(v, EVENT_VECTOR(info), !!(info & EVENT_ERROR), info >> 32);
-		break;
-	}
+	b->rflags = on ? b->rflags | RFLAGS_TF : b->rflags & ~RFLAGS_TF;
 }
 
 /* ---- ASIDs ---- */
@@ -286,9 +233,10 @@ static int exit_nmi(struct cpu *cpu, struct vcpu *v, struct vmcb *b)
 
 static int exit_vintr(struct cpu *cpu, struct vcpu *v, struct vmcb *b)
 {
-	(void)cpu;
-	set_window(b, 0);
-	v->arch.window = 0;
+	(void)cpu, (void)b;
+	svm_event_windows(v, 0);
+	if (!event_window_open(v))
+		return 0;
 	exit_common(v, EXIT_IRQ_WINDOW);
 	return 1;
 }
@@ -564,15 +512,19 @@ void svm_guest_run(struct cpu *cpu, struct vcpu *v)
 	u32 special;
 
 	do {
-		if (unlikely(v->arch.work))
-			events_in(v, b);
+		if (unlikely(v->arch.work)) {
+			nmi_update(&v->arch.events, b);
+			event_in(v);
+		}
 		special = v->arch.work;
 		tlb_in(cpu, v, b);
 		svm_enter(&v->arch.regs, v->arch.vmcb_pa);
 		WRITE_ONCE(v->in_guest, 0);
 		b->tlb_control = 0;
 		b->event_inj = 0;
-		if (unlikely((b->exit_int_info & EVENT_VALID) || special || v->arch.events.step))
-			events_out(v, b);
+		if (unlikely((b->exit_int_info & EVENT_VALID) || special || v->arch.events.step)) {
+			step_off(&v->arch.events, b);
+			event_out(v, (u32)b->exit_int_info, b->exit_int_info >> 32);
+		}
 	} while (!dispatch_exit(cpu, v, b));
 }

@@ -181,4 +181,8 @@ const struct backend svm_backend = {
 	.reset = svm_guest_reset,
 	.debug = svm_debug,
 	.nmi_mask = svm_nmi_mask,
+	.event_inject = svm_event_inject,
+	.event_blocked = svm_event_blocked,
+	.event_windows = svm_event_windows,
+	.event_step = svm_event_step,
 };

@@ -66,6 +66,10 @@ u64 *svm_special(struct vcpu *v, int which);
 void svm_debug(struct vcpu *v);
 void svm_nmi_mask(struct vcpu *v);
 void svm_set_fields(struct vcpu *v, u32 flags, const struct exit_resume *in);
+void svm_event_inject(struct vcpu *v, u32 info, u32 error);
+u32 svm_event_blocked(struct vcpu *v);
+void svm_event_windows(struct vcpu *v, u32 windows);
+void svm_event_step(struct vcpu *v, int on);
 void svm_guest_run(struct cpu *cpu, struct vcpu *v);
 void svm_guest_reset(struct vcpu *v);
 

@@ -138,13 +138,6 @@ enum vmexit {
 	VMEXIT_NPF = 0x400,
 };
 
-/* event_inj, exit_int_info (15.20) */
-#define EVENT_VALID (1ull << 31)
-#define EVENT_ERROR (1ull << 11)
-#define EVENT_VECTOR(e) ((e) & 0xff)
-#define EVENT_TYPE(e) ((e) >> 8 & 7)
-enum event_type { EVENT_INTR = 0, EVENT_NMI = 2, EVENT_EXCEPTION = 3, EVENT_SOFT = 4 };
-
 /* IOIO exit_info1 (15.10.2) */
 #define IOIO_IN 1u
 #define IOIO_STRING 4u

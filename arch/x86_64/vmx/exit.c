@@ -14,59 +14,40 @@
 
 typedef int (*exit_fn)(struct cpu *cpu, struct vcpu *v);
 
-/* ---- in: events ---- */
+/* ---- events: order and re-injection are guest/event.c's ---- */
 
-static void event_in(u32 type, u32 vector, u32 flags)
+/* The entry sets NMI blocking, and wants it clear before (27.3.1.5). */
+static void nmi_unmask(struct vcpu *v)
 {
-	vmwrite(VMCS_ENTRY_EVENT, EVENT_VALID | flags | type << 8 | vector);
+	v->arch.events.nmi_masked = 0;
+	vmx_slot(v, SLOT_SHADOW);
+	vmx_slots_out(v);
+	v->arch.events.nmi_masked = 1;
 }
 
 /* An exception has no error code in real mode (27.2.1.3). */
-static void exception_in(struct events *e)
+void vmx_event_inject(struct vcpu *v, u32 info, u32 error)
 {
-	u32 flags = e->exception_has_error && (vmread(VMCS_GUEST_CR0) & CR0_PE) ? EVENT_ERROR : 0;
-
-	e->exception = 0;
-	if (flags)
-		vmwrite(VMCS_ENTRY_ERROR, e->exception_error);
-	event_in(EVENT_EXCEPTION, e->exception_vector, flags);
+	if (EVENT_TYPE(info) == EVENT_NMI)
+		nmi_unmask(v);
+	if ((info & EVENT_ERROR) && !(vmread(VMCS_GUEST_CR0) & CR0_PE))
+		info &= ~EVENT_ERROR;
+	if (info & EVENT_ERROR)
+		vmwrite(VMCS_ENTRY_ERROR, error);
+	vmwrite(VMCS_ENTRY_EVENT, info);
 }
 
-/* The entry sets NMI blocking, and wants it clear before (27.3.1.5). */
-static void nmi_in(struct vcpu *v, struct events *e)
+/* The processor refuses what the guest could not take (27.3.1.4). */
+u32 vmx_event_blocked(struct vcpu *v)
 {
-	if (!e->nmi_injected)
-		e->nmi_pending--;
-	e->nmi_injected = e->nmi_masked = 0;
-	vmx_slot(v, SLOT_SHADOW);
-	vmx_slots_out(v);
-	e->nmi_masked = 1;
-	event_in(EVENT_NMI, VECTOR_NMI, 0);
+	return (vmx_slot_read(v, SLOT_SHADOW) ? BLOCKED_BY_SHADOW : 0) |
+		(vmx_slot_read(v, SLOT_RFLAGS) & RFLAGS_IF ? 0 : BLOCKED_BY_IF);
 }
 
-static int events_waiting(const struct events *e)
+void vmx_event_windows(struct vcpu *v, u32 windows)
 {
-	return e->exception | e->nmi_pending | e->nmi_injected | e->interrupt;
-}
-
-/* The processor refuses what the guest could not take (27.3.1.4): such an event waits for its window, in *windows. */
-static void next_event(struct vcpu *v, struct events *e, u32 *windows)
-{
-	int shadow = (int)vmx_slot_read(v, SLOT_SHADOW);
-
-	if (e->exception) {
-		exception_in(e);
-	} else if (e->nmi_injected || (e->nmi_pending && !e->nmi_masked && !shadow)) {
-		nmi_in(v, e);
-	} else if (e->interrupt && !shadow && (vmx_slot_read(v, SLOT_RFLAGS) & RFLAGS_IF)) {
-		e->interrupt = 0;
-		event_in(EVENT_INTR, e->interrupt_vector, 0);
-	}
-	v->arch.work = events_waiting(e);
-	if (e->nmi_pending)
-		*windows |= PROC_NMI_WINDOW;
-	if (e->interrupt)
-		*windows |= PROC_INTR_WINDOW;
+	vmx_proc_set(v, (v->arch.vmx->proc & ~(PROC_INTR_WINDOW | PROC_NMI_WINDOW)) |
+		     (windows & WINDOW_INTERRUPT ? PROC_INTR_WINDOW : 0) | (windows & WINDOW_NMI ? PROC_NMI_WINDOW : 0));
 }
 
 /*
@@ -74,7 +55,7 @@ static void next_event(struct vcpu *v, struct events *e, u32 *windows)
  * noted there too. A step begins here: none is pending (Bochs leaves one when a
  * fetch met an EPT violation).
  */
-static void step_set(struct vcpu *v, int on)
+void vmx_event_step(struct vcpu *v, int on)
 {
 	u64 *rflags = vmx_slot(v, SLOT_RFLAGS);
 
@@ -83,60 +64,10 @@ static void step_set(struct vcpu *v, int on)
 	vmx_slot(v, SLOT_SHADOW);
 }
 
-/* The rare things; work stays set while there is one. */
-static void events_in(struct vcpu *v)
-{
-	u32 windows = v->arch.window ? PROC_INTR_WINDOW : 0;
-
-	v->arch.work = 0;
-	if (events_waiting(&v->arch.events))
-		next_event(v, &v->arch.events, &windows);
-	vmx_proc_set(v, (v->arch.vmx->proc & ~(PROC_INTR_WINDOW | PROC_NMI_WINDOW)) | windows);
-	if (v->arch.debug_control & ABI_DEBUG_SINGLESTEP) {
-		step_set(v, 1);
-		v->arch.work = 1;
-	}
-}
-
-/* ---- out: an event whose delivery the exit interrupted (28.2.4) ---- */
-
-static void requeue(struct vcpu *v, u32 info, enum vmcs_field error)
-{
-	struct events *e = &v->arch.events;
-
-	v->arch.work = 1;
-	switch (EVENT_TYPE(info)) {
-	case EVENT_INTR:
-		e->interrupt = 1;
-		e->interrupt_vector = EVENT_VECTOR(info);
-		break;
-	case EVENT_NMI:
-		e->nmi_injected = 1;
-		break;
-	case EVENT_EXCEPTION:
-		queue_exception(v, EVENT_VECTOR(info), !!(info & EVENT_ERROR),
-				info & EVENT_ERROR ? (u32)vmread(error) : 0);
-		break;
-	}	/* software interrupts and exceptions: RIP is still on them, they run again */
-}
-
-static void events_out(struct vcpu *v, u32 info)
-{
-	if (v->arch.events.nmi_masked)
-		v->arch.events.nmi_masked = vmread(VMCS_GUEST_INTERRUPTIBILITY) >> 3 & 1;
-	if (v->arch.debug_control & ABI_DEBUG_SINGLESTEP)
-		step_set(v, 0);
-	if (info & EVENT_VALID)
-		requeue(v, info, VMCS_VECTORING_ERROR);
-}
-
 /* The guest was not entered: what was to be injected waits again. */
 static void events_cancel(struct vcpu *v)
 {
-	u32 info = (u32)vmread(VMCS_ENTRY_EVENT);
-
-	if (info & EVENT_VALID)
-		requeue(v, info, VMCS_ENTRY_ERROR);
+	event_requeue(v, (u32)vmread(VMCS_ENTRY_EVENT), (u32)vmread(VMCS_ENTRY_ERROR));
 	vmwrite(VMCS_ENTRY_EVENT, 0);
 }
 
@@ -321,10 +252,8 @@ static int exit_aborted(struct cpu *cpu, struct vcpu *v)
 static int exit_intr_window(struct cpu *cpu, struct vcpu *v)
 {
 	(void)cpu;
-	v->arch.work = 1;
-	if (v->arch.events.interrupt)
+	if (!event_window_open(v))
 		return 0;
-	v->arch.window = 0;
 	exit_common(v, EXIT_IRQ_WINDOW);
 	return 1;
 }
@@ -614,7 +543,7 @@ static int guest_enter(struct cpu *cpu, struct vcpu *v)
 	int result;
 
 	if (unlikely(v->arch.work))
-		events_in(v);
+		event_in(v);
 	if (x->dirty)
 		vmx_slots_out(v);
 	special = v->arch.work | v->arch.events.nmi_masked;
@@ -629,8 +558,11 @@ static int guest_enter(struct cpu *cpu, struct vcpu *v)
 	x->launched = 1;
 	x->known = 0;
 	info = (u32)vmread(VMCS_VECTORING);
-	if (unlikely((info & EVENT_VALID) || special))
-		events_out(v, info);
+	if (unlikely((info & EVENT_VALID) || special)) {
+		if (v->arch.events.nmi_masked)
+			v->arch.events.nmi_masked = vmread(VMCS_GUEST_INTERRUPTIBILITY) >> 3 & 1;
+		event_out(v, info, info & EVENT_ERROR ? (u32)vmread(VMCS_VECTORING_ERROR) : 0);
+	}
 	return dispatch_exit(cpu, v, reason);
 }
 

@@ -329,4 +329,8 @@ const struct backend vmx_backend = {
 	.reset = vmx_guest_reset,
 	.debug = vmx_debug,
 	.nmi_mask = vmx_nmi_mask,
+	.event_inject = vmx_event_inject,
+	.event_blocked = vmx_event_blocked,
+	.event_windows = vmx_event_windows,
+	.event_step = vmx_event_step,
 };

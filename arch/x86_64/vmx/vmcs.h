@@ -100,13 +100,8 @@ enum vmx_reason {
 	REASON_WBINVD = 54, REASON_XSETBV = 55, REASON_VMFUNC = 59, REASON_COUNT = 64,
 };
 
-/* VMCS_ENTRY_EVENT, VMCS_EXIT_EVENT, VMCS_VECTORING (25.8.3, 25.9.2) */
-#define EVENT_VALID (1u << 31)
-#define EVENT_ERROR (1u << 11)
-#define EVENT_NMI_UNBLOCKED (1u << 12)	/* exit: by the IRET that met the fault */
-#define EVENT_VECTOR(e) ((e) & 0xff)
-#define EVENT_TYPE(e) ((e) >> 8 & 7)
-enum event_type { EVENT_INTR = 0, EVENT_NMI = 2, EVENT_EXCEPTION = 3 };
+/* VMCS_EXIT_EVENT (25.9.2); the other bits are in vcpu_arch.h */
+#define EVENT_NMI_UNBLOCKED (1u << 12)	/* by the IRET that met the fault */
 
 /* VMCS_GUEST_INTERRUPTIBILITY (table 25-3) */
 #define BLOCKED_STI 1u
