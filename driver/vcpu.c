@@ -261,6 +261,9 @@ long vcpu_create(void *object, unsigned long id)
 
 	if (id >= ABI_MAX_VCPUS)
 		return -EINVAL;
+	rc = arch_vcpu_precreate(vm);
+	if (rc)
+		return rc;
 	fd = get_unused_fd_flags(O_CLOEXEC);
 	if (fd < 0)
 		return fd;

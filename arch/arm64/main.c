@@ -325,6 +325,7 @@ INIT void boot_main(u64 dtb_pa, u64 image, u64 el)
 	assign_owners(m);
 	stage2_init();
 	sysreg_init();
+	lr_init();
 	dispatch_init();
 	vm_init();
 	cpus_alloc(m);

@@ -30,7 +30,7 @@ static inline s64 arch_hypercall(u64 number, u64 arg)
 /* Index of struct exit_stats: what statistics call it. */
 #define ARCH_EXIT_NAMES \
 	[EXIT_INTR] = "intr", [EXIT_WFI] = "wfi", [EXIT_FAULT] = "fault", [EXIT_SMCCC] = "smccc", \
-	[EXIT_SERROR] = "serror", [EXIT_SYSREG] = "sysreg", [EXIT_FP] = "fp", [EXIT_SMC] = "smc", \
+	[EXIT_SGI] = "sgi", [EXIT_SERROR] = "serror", [EXIT_SYSREG] = "sysreg", [EXIT_FP] = "fp", [EXIT_SMC] = "smc", \
 	[EXIT_HYPERCALL] = "hypercall", [EXIT_OWN_TIMER] = "own_timer", [EXIT_OTHER] = "other", \
 	[EXIT_ENTRIES] = "entries",
 
@@ -57,6 +57,9 @@ extern const struct ioctl_row arch_vcpu_ioctls[];
 #define ARCH_VM_NO_IOCTL (-EINVAL)
 
 void arch_vm_init(struct vm *vm);
+void arch_vm_free(struct vm *vm);
+/* Before KVM_CREATE_VCPU: 0 or -errno. */
+int arch_vcpu_precreate(struct vm *vm);
 int arch_vcpu_init(struct vcpu *v);
 void arch_vcpu_free(struct vcpu *v);
 /* Before an operation is forwarded: 0, or -errno that the hypervisor would not know of. */
@@ -71,7 +74,14 @@ int vcpu_reset(struct vcpu *v);
 void vcpu_kick(struct vcpu *v);				/* out of the guest, or of its wait */
 #define REG_CORE(name) (KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE | KVM_REG_ARM_CORE_REG(name))
 
+/* vgic.c */
+long vgic_create(void *object, unsigned long arg);	/* KVM_CREATE_DEVICE */
+/* KVM_IRQ_LINE of a VM with a GIC. */
+int vgic_irq_line(struct vm *vm, struct vcpu *v, u32 type, u32 irq, bool level);
+
 /* psci.c */
+u64 vcpu_affinity(const struct vcpu *v);		/* of its MPIDR */
+struct vcpu *vcpu_by_affinity(struct vm *vm, u64 mpidr);	/* or NULL */
 int psci_exit(struct vcpu *v);
 /* A vCPU that was turned on begins: 0 or -errno. */
 int psci_begin(struct vcpu *v);

@@ -17,6 +17,8 @@
 #define GUEST_BITS 40u		/* of an intermediate physical address */
 
 static const struct cap_row caps[] = {
+	{ KVM_CAP_IRQCHIP, 1 },
+	{ KVM_CAP_DEVICE_CTRL, 1 },
 	{ KVM_CAP_USER_MEMORY, 1 },
 	{ KVM_CAP_NR_MEMSLOTS, 32764 },
 	{ KVM_CAP_COALESCED_MMIO, KVM_COALESCED_MMIO_PAGE_OFFSET },

@@ -13,7 +13,7 @@
  */
 #include <asm/esr.h>
 
-#include "tenon.h"
+#include "gic.h"
 
 /* ---- memory ---- */
 
@@ -42,20 +42,26 @@ static void set_reg(struct vcpu *v, u64 esr, u64 value)
 	v->exit->in.flags |= RESUME_REG;
 }
 
-/* The access is done: a load's register, sign and width as its syndrome says, and the next instruction. */
+/* What a load leaves in its register: sign and width as its syndrome says. */
+static u64 load_value(struct vcpu *v, u64 value)
+{
+	u64 esr = v->arch.mmio_esr;
+	u32 size = mmio_size(esr);
+
+	value = mmio_order(value, size, v->exit->out.big_endian);
+	if ((esr & ESR_ELx_SSE) && size < 8)
+		value = sign_extend64(value, 8 * size - 1);
+	return esr & ESR_ELx_SF ? value : (u32)value;
+}
+
+/* The access is done: a load's register, and the next instruction. */
 static int mmio_complete(struct vcpu *v)
 {
 	u64 esr = v->arch.mmio_esr, value = 0;
-	u32 size = mmio_size(esr);
 
 	if (!(esr & ESR_ELx_WNR)) {
-		memcpy(&value, v->run->mmio.data, size);
-		value = mmio_order(value, size, v->exit->out.big_endian);
-		if ((esr & ESR_ELx_SSE) && size < 8)
-			value = sign_extend64(value, 8 * size - 1);
-		if (!(esr & ESR_ELx_SF))
-			value = (u32)value;
-		set_reg(v, esr, value);
+		memcpy(&value, v->run->mmio.data, mmio_size(esr));
+		set_reg(v, esr, load_value(v, value));
 	}
 	v->exit->in.flags |= RESUME_SKIP;
 	return 1;
@@ -72,6 +78,12 @@ static int exit_mmio(struct vcpu *v)
 	if (!(out->esr & ESR_ELx_ISV))
 		return -ENOSYS;
 	v->arch.mmio_esr = out->esr;
+	if (gic_access(v, out->gpa, size, write, &data)) {
+		if (!write)
+			set_reg(v, out->esr, load_value(v, data));
+		v->exit->in.flags |= RESUME_SKIP;
+		return 1;
+	}
 	if (write && io_write(v->vm, IO_MMIO, out->gpa, size, &data)) {
 		v->exit->in.flags |= RESUME_SKIP;
 		return 1;
@@ -144,15 +156,24 @@ static int exit_fault(struct vcpu *v)
 
 static bool lines_up(struct vcpu *v)
 {
-	return READ_ONCE(v->arch.lines) & (LINE_IRQ | LINE_FIQ);
+	return v->vm->arch.gic ? gic_wakes(v) : READ_ONCE(v->arch.lines) & (LINE_IRQ | LINE_FIQ);
+}
+
+static void timer_line(struct vcpu *v)
+{
+	if (v->vm->arch.gic)
+		gic_line(v->vm, v, GIC_TIMER_IRQ, true);
 }
 
 int wait_for_interrupt(struct vcpu *v, u64 deadline)
 {
 	ktime_t delay = deadline ? timer_delay(deadline) : KTIME_MAX;
 
-	if (delay)
-		wait_event_interruptible_hrtimeout(v->arch.wait, lines_up(v) || READ_ONCE(v->arch.power_off), delay);
+	/* A timer that expired before and that the guest masks in its GIC wakes nobody. */
+	if (v->vm->arch.gic && v->exit->out.timer_level)
+		delay = KTIME_MAX;
+	if (delay && wait_event_interruptible_hrtimeout(v->arch.wait, lines_up(v) || READ_ONCE(v->arch.power_off), delay) == -ETIME)
+		timer_line(v);
 	return 1;
 }
 
@@ -191,10 +212,11 @@ static int exit_wfi(struct vcpu *v)
 	return wait_for_interrupt(v, v->exit->out.data);
 }
 
-static int exit_serror(struct vcpu *v)
+static int exit_sgi(struct vcpu *v)
 {
-	pr_err_ratelimited("a physical SError ended a guest on CPU %u: ESR %llx\n", v->cpu, v->exit->out.esr);
-	return -EIO;
+	if (v->vm->arch.gic)
+		gic_sgi(v, v->exit->out.esr >> 17 & 7, v->exit->out.data);
+	return 1;
 }
 
 static int (*const exit_table[])(struct vcpu *v) = {
@@ -202,7 +224,8 @@ static int (*const exit_table[])(struct vcpu *v) = {
 	[EXIT_WFI] = exit_wfi,
 	[EXIT_FAULT] = exit_fault,
 	[EXIT_SMCCC] = psci_exit,
-	[EXIT_SERROR] = exit_serror,
+	[EXIT_SGI] = exit_sgi,
+	[EXIT_SERROR] = exit_again,	/* likewise */
 };
 
 int arch_run_exit(struct vcpu *v)
@@ -210,6 +233,8 @@ int arch_run_exit(struct vcpu *v)
 	u32 reason = v->exit->out.reason;
 
 	v->exit->in.flags = 0;
+	if (v->exit->in.gic.on)
+		gic_exit(v);
 	if (likely(reason < ARRAY_SIZE(exit_table) && exit_table[reason]))
 		return exit_table[reason](v);
 	v->run->exit_reason = KVM_EXIT_UNKNOWN;
@@ -219,10 +244,31 @@ int arch_run_exit(struct vcpu *v)
 
 /* ---- around an entry ---- */
 
+/* From now on the VM keeps its GIC, or has none. */
+static int first_run(struct vcpu *v)
+{
+	struct vm *vm = v->vm;
+	int rc;
+
+	mutex_lock(&vm->lock);
+	rc = vm->arch.gic ? gic_ready(vm) : 0;
+	if (!rc)
+		v->arch.ran = true;
+	mutex_unlock(&vm->lock);
+	v->exit->in.gic.on = vm->arch.gic != NULL;
+	return rc;
+}
+
 int arch_run_begin(struct vcpu *v)
 {
 	if (!v->arch.initialized)
 		return -ENOEXEC;
+	if (unlikely(!v->arch.ran)) {
+		int rc = first_run(v);
+
+		if (rc)
+			return rc;
+	}
 	WRITE_ONCE(v->arch.task, current);
 	return 0;
 }
@@ -231,7 +277,12 @@ int arch_run_begin(struct vcpu *v)
 void arch_run_enter(struct vcpu *v)
 {
 	v->exit->in.lines = READ_ONCE(v->arch.lines);
-	v->exit->in.timer_level = !!(v->run->s.regs.device_irq_level & KVM_ARM_DEV_EL1_VTIMER);
+	if (v->exit->in.gic.on) {
+		v->exit->in.timer_level = v->exit->out.timer_level;
+		gic_enter(v);
+	} else {
+		v->exit->in.timer_level = !!(v->run->s.regs.device_irq_level & KVM_ARM_DEV_EL1_VTIMER);
+	}
 }
 
 /* The VMM hears of a change of the timer's line by a return with -EINTR, as from KVM. */
@@ -242,7 +293,7 @@ int arch_run_again(struct vcpu *v)
 
 	if (rc > 0)
 		rc = psci_begin(v) ? : 1;
-	if (rc > 0 && v->entered && !!v->exit->out.timer_level != told) {
+	if (rc > 0 && v->entered && !v->exit->in.gic.on && !!v->exit->out.timer_level != told) {
 		v->run->exit_reason = KVM_EXIT_INTR;
 		return -EINTR;
 	}
@@ -252,6 +303,6 @@ int arch_run_again(struct vcpu *v)
 void arch_run_end(struct vcpu *v)
 {
 	WRITE_ONCE(v->arch.task, NULL);
-	if (v->entered)
+	if (v->entered && !v->exit->in.gic.on)
 		v->run->s.regs.device_irq_level = v->exit->out.timer_level ? KVM_ARM_DEV_EL1_VTIMER : 0;
 }

@@ -10,7 +10,7 @@
  */
 #include <linux/slab.h>
 
-#include "tenon.h"
+#include "gic.h"
 
 #define FEATURES_KNOWN 7u	/* KVM's list ends there: -ENOENT beyond */
 #define FEATURES_OFFERED (ABI_FEATURE_POWER_OFF | ABI_FEATURE_PSCI_0_2)
@@ -24,7 +24,7 @@ static long vm_preferred_target(void *object, unsigned long arg)
 	return copy_to_user((void __user *)arg, &init, sizeof(init)) ? -EFAULT : 0;
 }
 
-/* Without an irqchip: the IRQ and FIQ inputs of one vCPU. */
+/* With a GIC an input of it; without, the IRQ and FIQ inputs of one vCPU. */
 static long vm_irq_line(void *object, unsigned long arg)
 {
 	struct vm *vm = object;
@@ -38,9 +38,13 @@ static long vm_irq_line(void *object, unsigned long arg)
 	id = (level.irq >> KVM_ARM_IRQ_VCPU_SHIFT & KVM_ARM_IRQ_VCPU_MASK) +
 	     (level.irq >> KVM_ARM_IRQ_VCPU2_SHIFT & KVM_ARM_IRQ_VCPU2_MASK) * (KVM_ARM_IRQ_VCPU_MASK + 1);
 	line = level.irq >> KVM_ARM_IRQ_NUM_SHIFT & KVM_ARM_IRQ_NUM_MASK;
-	if (type != KVM_ARM_IRQ_TYPE_CPU)
-		return type == KVM_ARM_IRQ_TYPE_SPI || type == KVM_ARM_IRQ_TYPE_PPI ? -ENXIO : -EINVAL;
 	v = id < ABI_MAX_VCPUS ? READ_ONCE(vm->vcpu[id]) : NULL;
+	if (type != KVM_ARM_IRQ_TYPE_CPU && type != KVM_ARM_IRQ_TYPE_SPI && type != KVM_ARM_IRQ_TYPE_PPI)
+		return -EINVAL;
+	if (READ_ONCE(vm->arch.gic))
+		return vgic_irq_line(vm, v, type, line, level.level);
+	if (type != KVM_ARM_IRQ_TYPE_CPU)
+		return -ENXIO;
 	if (!v || line > KVM_ARM_IRQ_CPU_FIQ)
 		return -EINVAL;
 	if (!!level.level == test_bit(line, &v->arch.lines))
@@ -52,6 +56,17 @@ static long vm_irq_line(void *object, unsigned long arg)
 
 void arch_vm_init(struct vm *vm)
 {
+}
+
+void arch_vm_free(struct vm *vm)
+{
+	gic_free(vm);
+}
+
+/* As KVM: a GIC in use gets no more redistributors. */
+int arch_vcpu_precreate(struct vm *vm)
+{
+	return gic_initialized(vm) ? -EBUSY : 0;
 }
 
 /* ---- one register ---- */
@@ -139,6 +154,8 @@ int vcpu_reset(struct vcpu *v)
 {
 	struct abi_vcpu_init init = { v->arch.target, { v->arch.features } };
 
+	if (v->vm->arch.gic)
+		gic_line(v->vm, v, GIC_TIMER_IRQ, false);	/* the reset switches it off */
 	return ring_call(OPX_KVM_ARM_VCPU_INIT, v->handle, 0, &init, sizeof(init), NULL);
 }
 
@@ -209,11 +226,12 @@ static long vcpu_set_mp_state(void *object, unsigned long arg)
 int arch_vcpu_init(struct vcpu *v)
 {
 	init_waitqueue_head(&v->arch.wait);
-	return 0;
+	return gic_cpu_create(v);
 }
 
 void arch_vcpu_free(struct vcpu *v)
 {
+	gic_cpu_free(v);
 }
 
 /* An abort that the VMM injects takes the place of the access that waits for it. */
@@ -255,6 +273,8 @@ const struct ioctl_row arch_system_ioctls[] = {
 const struct ioctl_row arch_vm_ioctls[] = {
 	{ KVM_ARM_PREFERRED_TARGET, vm_preferred_target },
 	{ KVM_IRQ_LINE, vm_irq_line },
+	{ KVM_CREATE_DEVICE, vgic_create },
+	{ KVM_CREATE_IRQCHIP, .fixed = -ENODEV },	/* a GICv2 */
 	{ }
 };
 

@@ -8,8 +8,11 @@
 
 #include <linux/wait.h>
 
+struct gic;
+struct gic_cpu;
+
 struct arch_vm {
-	u32 unused;
+	struct gic *gic;	/* models/gic.c; NULL: the VMM has it */
 };
 
 struct arch_vcpu {
@@ -23,6 +26,9 @@ struct arch_vcpu {
 	wait_queue_head_t wait;	/* of WFI and power_off */
 	struct task_struct *task;	/* in KVM_RUN; under RCU */
 	u64 mmio_esr;		/* of the access that the VMM finishes */
+	struct gic_cpu *gic;
+	u32 lrs;		/* list registers of the machine */
+	bool ran;
 };
 
 #endif

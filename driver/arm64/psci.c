@@ -18,12 +18,12 @@
 #define AFFINITY_LEVELS 3u
 
 /* KVM's MPIDR of a vCPU: four bits of its id, then eight, then the rest. */
-static u64 vcpu_affinity(const struct vcpu *v)
+u64 vcpu_affinity(const struct vcpu *v)
 {
 	return (v->id & 0xf) | (u64)(v->id >> 4 & 0xff) << 8 | (u64)(v->id >> 12 & 0xff) << 16;
 }
 
-static struct vcpu *find_vcpu(struct vm *vm, u64 mpidr)
+struct vcpu *vcpu_by_affinity(struct vm *vm, u64 mpidr)
 {
 	u32 i;
 
@@ -40,7 +40,7 @@ static s64 cpu_on(struct vcpu *v, const u64 *x)
 	s64 rc = PSCI_RET_SUCCESS;
 
 	mutex_lock(&v->vm->lock);
-	target = find_vcpu(v->vm, x[1]);
+	target = vcpu_by_affinity(v->vm, x[1]);
 	if (!target || !target->arch.initialized) {
 		rc = PSCI_RET_INVALID_PARAMS;
 	} else if (!target->arch.power_off) {

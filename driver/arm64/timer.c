@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: (GPL-2.0 OR BSD-2-Clause)
 /*
- * timer.c - the virtual timer's interrupt. CNTV is the user VMs'; its interrupt
- * must be enabled on every CPU, and have an owner, so that it ends a guest.
+ * timer.c - the interrupts that belong to the user VMs: the virtual timer's and
+ * the list registers' maintenance. They must be enabled on every CPU, and have an
+ * owner, so that they end a guest.
  *
- * Owns: the per-CPU interrupt. Invariant: enabled on every online CPU.
+ * Owns: these per-CPU interrupts. Invariant: enabled on every online CPU.
  * Called by: main.c. See: arch/arm64/vgic/timer.c in the hypervisor.
  */
 #include <linux/cpuhotplug.h>
@@ -15,49 +16,82 @@
 
 #include "tenon.h"
 
-#define TIMER_VIRT_INDEX 2	/* in the timer node's interrupts */
+/* The private interrupts that end a guest for its own sake: place in a node's interrupts, Linux's number. */
+static struct guest_irq {
+	const char *node;
+	int index;
+	const char *name;
+	unsigned int irq;
+} guest_irqs[] = {
+	{ "arm,armv8-timer", 2, "tenon guest timer" },
+	{ "arm,gic-v3", 0, "tenon guest gic" },		/* maintenance of list registers */
+};
 
-static unsigned int timer_irq;
 static enum cpuhp_state timer_hotplug;
 static DEFINE_PER_CPU(int, timer_cookie);
 
-/* Guests are told of their timers' level at each exit: nothing is left to do. */
-static irqreturn_t timer_interrupt(int irq, void *cookie)
+/* The exit that it caused told all: nothing is left to do. */
+static irqreturn_t guest_interrupt(int irq, void *cookie)
 {
 	return IRQ_HANDLED;
 }
 
 static int timer_online(unsigned int cpu)
 {
-	enable_percpu_irq(timer_irq, IRQ_TYPE_NONE);
+	u32 i;
+
+	for (i = 0; i < ARRAY_SIZE(guest_irqs); i++)
+		enable_percpu_irq(guest_irqs[i].irq, IRQ_TYPE_NONE);
 	return 0;
 }
 
 static int timer_offline(unsigned int cpu)
 {
-	disable_percpu_irq(timer_irq);
+	u32 i;
+
+	for (i = 0; i < ARRAY_SIZE(guest_irqs); i++)
+		disable_percpu_irq(guest_irqs[i].irq);
 	return 0;
+}
+
+static int guest_irq_request(struct guest_irq *g)
+{
+	struct device_node *node = of_find_compatible_node(NULL, NULL, g->node);
+	int rc;
+
+	g->irq = node ? irq_of_parse_and_map(node, g->index) : 0;
+	of_node_put(node);
+	if (!g->irq) {
+		pr_err("the device tree names no interrupt %d of %s; not loading\n", g->index, g->node);
+		return -ENODEV;
+	}
+	rc = request_percpu_irq(g->irq, guest_interrupt, g->name, &timer_cookie);
+	if (rc)
+		pr_err("the interrupt of the %s is not free (%d)\n", g->name, rc);
+	return rc;
+}
+
+static void guest_irqs_free(u32 end)
+{
+	while (end--)
+		free_percpu_irq(guest_irqs[end].irq, &timer_cookie);
 }
 
 int arch_init(void)
 {
-	struct device_node *node = of_find_compatible_node(NULL, NULL, "arm,armv8-timer");
+	u32 i;
 	int rc;
 
-	timer_irq = node ? irq_of_parse_and_map(node, TIMER_VIRT_INDEX) : 0;
-	of_node_put(node);
-	if (!timer_irq) {
-		pr_err("the device tree names no virtual timer interrupt; not loading\n");
-		return -ENODEV;
-	}
-	rc = request_percpu_irq(timer_irq, timer_interrupt, "tenon guest timer", &timer_cookie);
-	if (rc) {
-		pr_err("the virtual timer's interrupt is not free (%d)\n", rc);
-		return rc;
+	for (i = 0; i < ARRAY_SIZE(guest_irqs); i++) {
+		rc = guest_irq_request(&guest_irqs[i]);
+		if (rc) {
+			guest_irqs_free(i);
+			return rc;
+		}
 	}
 	rc = cpuhp_setup_state(CPUHP_AP_ONLINE_DYN, "tenon:timer", timer_online, timer_offline);
 	if (rc < 0) {
-		free_percpu_irq(timer_irq, &timer_cookie);
+		guest_irqs_free(ARRAY_SIZE(guest_irqs));
 		return rc;
 	}
 	timer_hotplug = rc;
@@ -67,7 +101,7 @@ int arch_init(void)
 void arch_exit(void)
 {
 	cpuhp_remove_state(timer_hotplug);
-	free_percpu_irq(timer_irq, &timer_cookie);
+	guest_irqs_free(ARRAY_SIZE(guest_irqs));
 }
 
 ktime_t timer_delay(u64 deadline)

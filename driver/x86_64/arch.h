@@ -59,6 +59,8 @@ extern const struct ioctl_row arch_vcpu_ioctls[];
 #define ARCH_VM_NO_IOCTL (-ENOTTY)
 
 void arch_vm_init(struct vm *vm);
+static inline void arch_vm_free(struct vm *vm) { }
+static inline int arch_vcpu_precreate(struct vm *vm) { return 0; }
 int arch_vcpu_init(struct vcpu *v);
 void arch_vcpu_free(struct vcpu *v);
 /* After a forwarded operation succeeded: keep the driver's copies true. */

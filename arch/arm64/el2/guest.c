@@ -75,10 +75,12 @@ static int guest_smc(struct cpu *cpu, struct vcpu *v, u64 esr)
 
 static int guest_sysreg(struct cpu *cpu, struct vcpu *v, u64 esr)
 {
-	if (sysreg_trap(v, esr))
+	int what = sysreg_trap(v, esr);
+
+	if (what == SYSREG_UNDEFINED)
 		return guest_undefined(cpu, v, ESR_IL);
 	step_over(v);
-	return 0;
+	return what == SYSREG_SGI ? leave(v, EXIT_SGI) : 0;
 }
 
 /*

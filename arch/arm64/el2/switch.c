@@ -99,7 +99,7 @@ void guest_load(struct cpu *cpu, struct vcpu *v)
 	write_sysreg(cptr_el2, CPTR_GUEST);
 	write_sysreg(mdcr_el2, el2_service_mdcr() | MDCR_GUEST);
 	write_named(ICC_SRE_EL2, SRE_ON);
-	write_named(ICH_HCR_EL2, ICH_TRAP_ALL);
+	lr_load(v);
 	if (cpu_has_ras)
 		write_named(VSESR_EL2, v->arch.vsesr);
 	timer_load(cpu, v);
@@ -121,6 +121,6 @@ void guest_unload(struct cpu *cpu, struct vcpu *v)
 	write_sysreg(cptr_el2, el2_service_cptr());
 	write_sysreg(mdcr_el2, el2_service_mdcr());
 	write_named(ICC_SRE_EL2, SRE_ON | SRE_EL1);
-	write_named(ICH_HCR_EL2, 0);
+	lr_unload(v);
 	timer_unload(cpu, v);
 }

@@ -17,6 +17,7 @@ static void resume(struct vcpu *v, const struct exit_resume *in)
 
 	v->arch.hcr = (v->arch.hcr & HCR_VSE) | (lines & LINE_IRQ ? HCR_VI : 0) | (lines & LINE_FIQ ? HCR_VF : 0);
 	v->arch.timer_told = !!READ_ONCE(in->timer_level);
+	v->arch.gic = READ_ONCE(in->gic.on) && lr_count;
 	if (likely(!flags))
 		return;
 	if ((flags & RESUME_REG) && reg < 31)
@@ -45,5 +46,6 @@ int machine_vcpu_run(struct cpu *cpu, struct vcpu *v)
 int machine_vcpu_init(struct vcpu *v)
 {
 	sysreg_reset(v);
+	v->page->out.gic.lr_count = lr_count;
 	return 0;
 }

@@ -19,6 +19,7 @@ enum kind {
 	K_OSLAR,	/* trap: write sets OSLSR_EL1's lock bit */
 	K_MPIDR,	/* KVM's only */
 	K_TIMER_CTL, K_TIMER_CVAL, K_TIMER_CNT,
+	K_SGI, K_SRE,	/* undefined without a GIC; the first is the driver's */
 };
 
 #define READ 1
@@ -53,8 +54,8 @@ static const struct row rows[] = {
 	ID(1, 6, ~0ull), ID(1, 7, ~0ull), ID(2, 0, ~0ull), ID(2, 1, ~0ull), ID(2, 2, ~0ull), ID(2, 3, ~0ull),
 	ID(2, 4, ~0ull), ID(2, 5, ~0ull), ID(2, 6, ~0ull), ID(2, 7, ~0ull), ID(3, 0, ~0ull), ID(3, 1, ~0ull),
 	ID(3, 2, ~0ull), ID(3, 3, 0), ID(3, 4, ~0ull), ID(3, 5, 0), ID(3, 6, ~0ull), ID(3, 7, 0),
-	/* PFR0 without GIC registers, SVE, MPAM, AMU, RME; PFR1 without MTE, SME and the like */
-	ID(4, 0, ~(F(24) | F(32) | F(40) | F(44) | F(52))), ID(4, 1, F(0) | F(4)),
+	/* PFR0 without GICv4, SVE, MPAM, AMU, RME; PFR1 without MTE, SME and the like */
+	ID(4, 0, ~(0xeull << 24 | F(32) | F(40) | F(44) | F(52))), ID(4, 1, F(0) | F(4)),
 	ID(4, 2, 0), ID(4, 3, 0), ID(4, 4, 0), ID(4, 5, 0), ID(4, 6, 0), ID(4, 7, 0),
 	/* DFR0: breakpoints, watchpoints and their contexts; no PMU, trace, profiling */
 	ID(5, 0, F(0) | F(12) | F(20) | F(28)), ID(5, 1, 0), ID(5, 2, 0), ID(5, 3, 0),
@@ -78,6 +79,10 @@ static const struct row rows[] = {
 	{ ENC(3, 3, 14, 3, 1), K_TIMER_CTL, USER, 0, 0 },
 	{ ENC(3, 3, 14, 3, 2), K_TIMER_CNT, USER, 0, 0 },
 	{ ENC(3, 3, 14, 0, 2), K_TIMER_CVAL, USER, 0, 0 },
+	{ ENC(3, 0, 12, 11, 5), K_SGI, WRITE, 0, 0 },
+	{ ENC(3, 0, 12, 11, 6), K_SGI, WRITE, 0, 0 },
+	{ ENC(3, 0, 12, 11, 7), K_SGI, WRITE, 0, 0 },
+	{ ENC(3, 0, 12, 12, 5), K_SRE, READ | WRITE, 0, SRE_ON },	/* ICC_SRE_EL1 */
 };
 
 static u64 id_regs[64];
@@ -150,6 +155,8 @@ static u64 row_read(struct vcpu *v, const struct row *r)
 		return v->arch.cntv_cval;
 	case K_TIMER_CNT:
 		return read_sysreg(cntpct_el0) - v->vm->arch.cntvoff;
+	case K_SRE:
+		return r->value;
 	default:
 		return 0;
 	}
@@ -199,12 +206,19 @@ int sysreg_trap(struct vcpu *v, u64 esr)
 	if (!r && (enc & ~ENC(0, 0, 0, 15, 3)) == ENC(2, 0, 0, 0, 4))
 		r = &debug_row;
 	if (!r || !(r->access & (is_read ? READ : WRITE)))
-		return r && r->kind == K_STORED ? 0 : 1;	/* ACTLR_EL1: writes are ignored */
+		return r && r->kind == K_STORED ? SYSREG_DONE : SYSREG_UNDEFINED;	/* ACTLR_EL1: writes are ignored */
+	if (r->kind >= K_SGI && !v->arch.gic)
+		return SYSREG_UNDEFINED;
+	if (r->kind == K_SGI) {
+		v->page->out.esr = esr;
+		v->page->out.data = reg < 31 ? v->arch.regs.x[reg] : 0;
+		return SYSREG_SGI;
+	}
 	if (!is_read)
 		row_write(v, r, reg < 31 ? v->arch.regs.x[reg] : 0);
 	else if (reg < 31)
 		v->arch.regs.x[reg] = row_read(v, r);
-	return 0;
+	return SYSREG_DONE;
 }
 
 int sysreg_get(struct vcpu *v, u64 id, u64 *value)

@@ -31,6 +31,9 @@ struct vcpu_arch {
 	u32 fp_live;			/* the guest's FP is in the registers */
 	u32 timer_told;			/* the level of the timer's line that the VMM knows */
 	u32 timer_held;			/* PPI 27 is active in the redistributor, so that it does not fire */
+	u32 gic;			/* it has a GIC's CPU interface */
+	u32 lr_count;			/* list registers that this stay uses */
+	u32 lr_timer;			/* one of them is tied to PPI 27 */
 	u64 far;			/* of the last fault that left KVM_RUN */
 	struct fp_state fp;
 	u64 abi_spsr[4];		/* AArch32's banked SPSRs: kept for KVM_SET_ONE_REG */
@@ -75,13 +78,20 @@ void inject_abort(struct vcpu *v, int fetch, u64 far);
 /* guest/sysreg.c */
 void sysreg_init(void);				/* boot: the ID registers that guests see */
 void sysreg_reset(struct vcpu *v);
-int sysreg_trap(struct vcpu *v, u64 esr);	/* a trapped MSR or MRS: 0, or 1 = not there */
+int sysreg_trap(struct vcpu *v, u64 esr);	/* a trapped MSR or MRS: SYSREG_* */
+enum { SYSREG_DONE, SYSREG_UNDEFINED, SYSREG_SGI };
 int sysreg_get(struct vcpu *v, u64 id, u64 *value);	/* KVM's id: 0 or -ENOENT */
 int sysreg_set(struct vcpu *v, u64 id, u64 value);	/* and -EINVAL */
 u32 sysreg_list(u64 *ids);			/* how many; ids may be NULL */
 
 /* guest/psci.c: an SMCCC call of a guest. 0: answered, 1: the exit page has it for the driver */
 int guest_smccc(struct vcpu *v);
+
+/* vgic/lr.c: the guest's GIC CPU interface */
+void lr_init(void);				/* boot: how much of it this machine has */
+extern u32 lr_count;				/* list registers */
+void lr_load(struct vcpu *v);
+void lr_unload(struct vcpu *v);
 
 /* vgic/timer.c: the guest's virtual timer */
 void timer_load(struct cpu *cpu, struct vcpu *v);

@@ -4,9 +4,11 @@
  * VM's Linux runs on CNTP), so the guest programs it itself, without an exit; its
  * interrupt, PPI 27, ends the guest as any other.
  *
- * A vCPU whose VMM knows that the line is high must not be ended by it again:
- * PPI 27 is made active in this CPU's redistributor for the stay. These set and
- * clear registers need no lock with the service VM's Linux.
+ * A vCPU whose VMM or GIC model knows that the line is high must not be ended by
+ * it again: PPI 27 is made active in this CPU's redistributor for the stay. A list
+ * register tied to PPI 27 makes the guest's own end of interrupt deactivate it, so
+ * that each expiry costs one exit. These set and clear registers need no lock with
+ * the service VM's Linux.
  * See: Arm ARM D11.2; GIC specification 12.11 (GICR_ISACTIVER0).
  */
 #include "vcpu_arch.h"
@@ -32,7 +34,7 @@ int timer_asserted(const struct vcpu *v)
 
 void timer_load(struct cpu *cpu, struct vcpu *v)
 {
-	v->arch.timer_held = v->arch.timer_told && timer_asserted(v);
+	v->arch.timer_held = v->arch.lr_timer || (v->arch.timer_told && timer_asserted(v));
 	if (v->arch.timer_held)
 		gicr_write(cpu, GICR_ISACTIVER0, PPI_CNTV);
 	write_sysreg(cnthctl_el2, CNTHCTL_PCTEN);

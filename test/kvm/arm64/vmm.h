@@ -30,7 +30,7 @@
 #define LOAD(vm, gpa, id) vm_load(vm, gpa, code_##id, (size_t)(code_##id##_end - code_##id))
 
 struct vm {
-	int sys, fd;
+	int sys, fd, gic;
 	uint8_t *memory;
 	long run_bytes;
 };
