@@ -396,7 +396,7 @@ int gic_init(struct vm *vm)
 		return -ENOMEM;
 	gic->wanted = gic->wanted ? : 256u;
 	for (i = 0; i < count - GIC_PRIVATE; i++)
-		gic->spi[i] = (struct gic_irq){ .id = GIC_PRIVATE + i, .group1 = true, .target = READ_ONCE(vm->vcpu[0]) };
+		gic->spi[i] = (struct gic_irq){ .id = GIC_PRIVATE + i, .edge = true, .group1 = true, .target = READ_ONCE(vm->vcpu[0]) };
 	gic->count = count;
 	/* Pairs with gic_initialized(): whoever sees it sees the table. */
 	smp_store_release(&gic->initialized, true);
