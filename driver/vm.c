@@ -131,6 +131,7 @@ void vm_put(struct vm *vm)
 	if (!refcount_dec_and_test(&vm->users))
 		return;
 	stats_remove_vm(vm);
+	arch_vm_stop(vm);
 	mmu_notifier_unregister(&vm->notifier, vm->mm);
 	rc = ring_call(OPX_OP_VM_DESTROY, vm->handle, 0, NULL, 0, NULL);
 	if (rc) {
@@ -144,6 +145,7 @@ void vm_put(struct vm *vm)
 
 static int vm_release(struct inode *inode, struct file *file)
 {
+	arch_vm_close(file->private_data);
 	vm_put(file->private_data);
 	return 0;
 }
@@ -165,8 +167,10 @@ static long vm_enable_cap(void *object, unsigned long arg)
 
 	if (copy_from_user(&cap, (void __user *)arg, sizeof(cap)))
 		return -EFAULT;
-	if (cap.cap != KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 || cap.flags)
+	if (cap.flags)
 		return -EINVAL;
+	if (cap.cap != KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2)
+		return arch_vm_enable_cap(vm, &cap);
 	/* INITIALLY_SET means nothing without ENABLE. */
 	if (cap.args[0] & ~(u64)DIRTY_MANUAL_CAPS || cap.args[0] == KVM_DIRTY_LOG_INITIALLY_SET)
 		return -EINVAL;

@@ -60,6 +60,9 @@ void arch_vm_init(struct vm *vm);
 void arch_vm_free(struct vm *vm);
 /* Before KVM_CREATE_VCPU: 0 or -errno. */
 int arch_vcpu_precreate(struct vm *vm);
+static inline int arch_vm_enable_cap(struct vm *vm, const struct kvm_enable_cap *cap) { return -EINVAL; }
+static inline void arch_vm_close(struct vm *vm) { }
+static inline void arch_vm_stop(struct vm *vm) { }
 int arch_vcpu_init(struct vcpu *v);
 void arch_vcpu_free(struct vcpu *v);
 /* Before an operation is forwarded: 0, or -errno that the hypervisor would not know of. */

@@ -13,7 +13,7 @@
 #include <linux/slab.h>
 #include <asm/processor-flags.h>
 
-#include "tenon.h"
+#include "irqchip.h"
 #include "models/code.h"
 #include "models/decode.h"
 #include "models/move.h"
@@ -186,6 +186,8 @@ static int mmio_read(struct vcpu *v, u64 gpa, void *buf, u32 len)
 
 	if (len > MMIO_BYTES || e->taken >= ANSWERS_MAX)
 		return DECODE_UNKNOWN;
+	if (!iodev_access(v, IO_MMIO, gpa, len, buf, false))
+		return 0;
 	if (e->taken < e->answers && a->gpa == gpa && a->len == len) {
 		memcpy(buf, a->data, len);
 		e->taken++;
@@ -260,16 +262,18 @@ static int mmio_write_complete(struct vcpu *v)
 	return mmio_write_next(v);
 }
 
-/* A write to no RAM: what ioeventfds and zones take is done, the rest waits for the commit. */
+/* A write to no RAM: what the kernel's devices, ioeventfds and zones take is done, the rest waits for the commit. */
 static int mmio_write(struct vcpu *v, u64 gpa, const u8 *data, u32 len)
 {
 	struct emulation *e = v->arch.emulation;
 	struct mmio_write *w = &e->write[e->writes];
+	u8 part[MMIO_BYTES];
 	u32 n;
 
 	while (len) {
 		n = min(len, MMIO_BYTES);
-		if (!io_write(v->vm, IO_MMIO, gpa, n, data))
+		memcpy(part, data, n);
+		if (iodev_access(v, IO_MMIO, gpa, n, part, true))
 			break;
 		gpa += n;
 		data += n;
@@ -322,6 +326,16 @@ static int ins_complete(struct vcpu *v)
 	return emulate_again(v);
 }
 
+/* Offer each element to what the kernel has at the port; the number that is left for the VMM. */
+static u32 io_devices(struct vcpu *v, u16 port, u32 size, u8 *data, u32 count, bool write)
+{
+	while (count && !iodev_access(v, IO_PIO, port, size, data, write)) {
+		data += size;
+		count--;
+	}
+	return count;
+}
+
 static int io_in(struct vcpu *v, u16 port, u32 size, void *data, u32 count)
 {
 	struct emulation *e = v->arch.emulation;
@@ -332,6 +346,8 @@ static int io_in(struct vcpu *v, u16 port, u32 size, void *data, u32 count)
 		e->d.stop = 1;
 		return 0;
 	}
+	if (!io_devices(v, port, size, data, count, false))
+		return 0;
 	memset(v->pio, 0, size * count);
 	run_exit_io(v, false, port, size, count);
 	v->complete = ins_complete;
@@ -342,18 +358,17 @@ static int op_io(void *ctx, u16 port, unsigned int size, unsigned int write, voi
 		 unsigned int count)
 {
 	struct vcpu *v = ctx;
-	u32 i = 0;
+	u32 left;
 
 	if (size * count > PAGE_SIZE)
 		return DECODE_UNKNOWN;
 	if (!write)
 		return io_in(v, port, size, data, count);
-	while (i < count && io_write(v->vm, IO_PIO, port, size, data + i * size))
-		i++;
-	if (i == count)
+	left = io_devices(v, port, size, data, count, true);
+	if (!left)
 		return 0;
-	memcpy(v->pio, data + i * size, (count - i) * size);
-	run_exit_io(v, true, port, size, count - i);
+	memcpy(v->pio, data + (count - left) * size, left * size);
+	run_exit_io(v, true, port, size, left);
 	v->arch.emulation->io_out = true;
 	return 0;
 }
@@ -631,12 +646,12 @@ static int move_read_complete(struct vcpu *v)
 	return 1;
 }
 
-static int move_write(struct vcpu *v, u64 gpa, const struct move *m)
+static int move_write(struct vcpu *v, u64 gpa, struct move *m)
 {
 	struct kvm_run *run = v->run;
 
 	move_commit(v, &v->exit->out.regs, m, 0);
-	if (io_write(v->vm, IO_MMIO, gpa, m->size, &m->value))
+	if (!iodev_access(v, IO_MMIO, gpa, m->size, &m->value, true))
 		return 1;
 	run->exit_reason = KVM_EXIT_MMIO;
 	run->mmio.phys_addr = gpa;
@@ -648,6 +663,13 @@ static int move_write(struct vcpu *v, u64 gpa, const struct move *m)
 
 static int move_read(struct vcpu *v, u64 gpa, const struct move *m)
 {
+	const struct abi_regs *regs = &v->exit->out.regs;
+	u64 value = 0;
+
+	if (!iodev_access(v, IO_MMIO, gpa, m->size, &value, false)) {
+		move_commit(v, regs, m, move_merge(m, ((const u64 *)regs)[m->reg], value));
+		return 1;
+	}
 	v->arch.emulation->regs_set = false;
 	exit_mmio(v, gpa, m->size, NULL);
 	v->complete = move_read_complete;

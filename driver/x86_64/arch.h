@@ -46,8 +46,8 @@ struct cap_row {
 	u32 value;
 };
 
-static inline int arch_init(void) { return 0; }
-static inline void arch_exit(void) { }
+int arch_init(void);
+void arch_exit(void);
 bool arch_detect(void);
 long arch_cap(u32 cap);
 u64 arch_max_gfn(void);
@@ -59,8 +59,15 @@ extern const struct ioctl_row arch_vcpu_ioctls[];
 #define ARCH_VM_NO_IOCTL (-ENOTTY)
 
 void arch_vm_init(struct vm *vm);
-static inline void arch_vm_free(struct vm *vm) { }
 static inline int arch_vcpu_precreate(struct vm *vm) { return 0; }
+/* KVM_ENABLE_CAP of a capability that is the architecture's; flags are 0. */
+int arch_vm_enable_cap(struct vm *vm, const struct kvm_enable_cap *cap);
+/* The VM's descriptor is closed; vCPUs may still run. May sleep. */
+void arch_vm_close(struct vm *vm);
+/* Nothing runs any more: end what would act by itself, before the hypervisor's VM ends. */
+void arch_vm_stop(struct vm *vm);
+/* And its memory. */
+void arch_vm_free(struct vm *vm);
 int arch_vcpu_init(struct vcpu *v);
 void arch_vcpu_free(struct vcpu *v);
 /* After a forwarded operation succeeded: keep the driver's copies true. */

@@ -10,7 +10,8 @@
  * Concurrency: v->lock.
  * See: abi/x86_64/exit.h; Documentation/virt/kvm/api.rst section 5.
  */
-#include "tenon.h"
+#include "irqchip.h"
+#include "x86_64/iodev.h"
 
 #define PORT_QUIRK 0x7e		/* VMMs of old rely on RIP past an OUT to it at the exit */
 
@@ -35,28 +36,42 @@ static void resume_rip(struct vcpu *v, u64 rip)
 	v->exit->in.flags |= RESUME_RIP;
 }
 
+/* What an IN gives: below 4 bytes it merges into RAX, at 4 it clears the upper half. */
+static void resume_in(struct vcpu *v, u64 rax, u32 size, const void *data)
+{
+	u64 mask = size < 4 ? (1ull << (8 * size)) - 1 : ~0ull, value = 0;
+
+	memcpy(&value, data, size);
+	v->exit->in.rax = (rax & ~mask) | (value & mask);
+	v->exit->in.flags |= RESUME_RAX;
+}
+
 /*
  * The VMM has dealt with the port. If it moved RIP meanwhile (a reset does), the
  * instruction counts as never executed.
  */
 static int io_complete(struct vcpu *v)
 {
-	struct exit_resume *in = &v->exit->in;
-	u64 mask;
-
 	if (v->arch.rip + v->arch.cs_base != v->arch.io_linear)
 		return 1;
-	if (v->arch.io_in) {
-		u64 value = 0;
-
-		/* Below 4 bytes IN merges into RAX, at 4 it clears the upper half. */
-		mask = v->arch.io_size < 4 ? (1ull << (8 * v->arch.io_size)) - 1 : ~0ull;
-		memcpy(&value, v->pio, v->arch.io_size);
-		in->rax = (v->arch.rax & ~mask) | (value & mask);
-		in->flags |= RESUME_RAX;
-	}
+	if (v->arch.io_in)
+		resume_in(v, v->arch.rax, v->arch.io_size, v->pio);
 	resume_rip(v, v->exit->out.next_rip);
 	return 1;
+}
+
+/* A port where a device of the kernel may be: true when it took the access. */
+static bool io_device(struct vcpu *v)
+{
+	const struct exit_state *out = &v->exit->out;
+	u32 data = out->write ? out->data : 0;
+
+	if (iodev_access(v, IO_PIO, out->port, out->size, &data, out->write))
+		return false;
+	if (!out->write)
+		resume_in(v, out->data, out->size, &data);
+	resume_rip(v, out->next_rip);
+	return true;
 }
 
 static int exit_io(struct vcpu *v)
@@ -64,6 +79,8 @@ static int exit_io(struct vcpu *v)
 	const struct exit_state *out = &v->exit->out;
 	u32 size = out->size;
 
+	if (unlikely(iodev_port(out->port)) && io_device(v))
+		return 1;
 	if (out->write && io_write(v->vm, IO_PIO, out->port, size, &out->data)) {
 		resume_rip(v, out->next_rip);
 		return 1;

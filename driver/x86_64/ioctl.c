@@ -16,7 +16,10 @@
 #include <asm/msr-index.h>
 #include <asm/tsc.h>
 
-#include "tenon.h"
+#include "irqchip.h"
+#include "route.h"
+#include "x86_64/chips.h"
+#include "x86_64/pit_timer.h"
 
 #define TSS_MAX_ADDR 0xffffd000ul	/* three pages below 4 GiB */
 #define IDENTITY_MAP_DEFAULT 0xfffbc000ull
@@ -189,6 +192,38 @@ static long vm_get_tsc_khz(void *object, unsigned long arg)
 static long vm_set_tsc_khz(void *object, unsigned long arg)
 {
 	return tsc_rate_ok(arg) ? 0 : -EINVAL;
+}
+
+int arch_vm_enable_cap(struct vm *vm, const struct kvm_enable_cap *cap)
+{
+	return -EINVAL;
+}
+
+void arch_vm_close(struct vm *vm)
+{
+	irqfd_release(vm);
+}
+
+void arch_vm_stop(struct vm *vm)
+{
+	chips_stop(vm);
+	pit_free(vm);
+}
+
+void arch_vm_free(struct vm *vm)
+{
+	route_free(vm);
+	chips_free(vm);
+}
+
+int arch_init(void)
+{
+	return irqfd_init();
+}
+
+void arch_exit(void)
+{
+	irqfd_exit();
 }
 
 void arch_vm_init(struct vm *vm)
@@ -369,14 +404,20 @@ const struct ioctl_row arch_vm_ioctls[] = {
 	{ KVM_SET_CLOCK, vm_set_clock },
 	{ KVM_GET_TSC_KHZ, vm_get_tsc_khz },
 	{ KVM_SET_TSC_KHZ, vm_set_tsc_khz },
-	/* What KVM answers while no in-kernel irqchip or PIT exists. */
-	{ KVM_GET_IRQCHIP, .fixed = -ENXIO, .copy = sizeof(u32) },
-	{ KVM_SET_IRQCHIP, .fixed = -ENXIO, .copy = sizeof(u32) },
-	{ KVM_GET_PIT, .fixed = -ENXIO, .copy = sizeof(u32) },
-	{ KVM_SET_PIT, .fixed = -ENXIO, .copy = sizeof(struct kvm_pit_state) },
-	{ KVM_GET_PIT2, .fixed = -ENXIO },
-	{ KVM_SET_PIT2, .fixed = -ENXIO, .copy = sizeof(struct kvm_pit_state2) },
-	{ KVM_REINJECT_CONTROL, .fixed = -ENXIO, .copy = sizeof(struct kvm_reinject_control) },
+	{ KVM_GET_IRQCHIP, chips_get },
+	{ KVM_SET_IRQCHIP, chips_set },
+	{ KVM_CREATE_PIT, pit_create },
+	{ KVM_CREATE_PIT2, pit_create2 },
+	{ KVM_GET_PIT, pit_get },
+	{ KVM_SET_PIT, pit_set },
+	{ KVM_GET_PIT2, pit_get2 },
+	{ KVM_SET_PIT2, pit_set2 },
+	{ KVM_REINJECT_CONTROL, pit_reinject },
+	{ KVM_SET_GSI_ROUTING, route_set_table },
+	{ KVM_SIGNAL_MSI, route_signal_msi },
+	{ KVM_IRQ_LINE, route_line },
+	{ KVM_IRQ_LINE_STATUS, route_line_status },
+	{ KVM_IRQFD, irqfd_ioctl },
 	{ }
 };
 

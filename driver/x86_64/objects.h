@@ -9,13 +9,18 @@
 struct emulation;
 struct irqchip;
 struct lapic;
+struct routing;
+struct vm_pit;
 
 struct arch_vm {
 	s64 clock_offset;
 	u64 identity_map;
 	u32 tsc_khz;
 	u8 irqchip_mode;		/* enum irqchip_mode */
-	struct irqchip *irqchip;	/* PIC, IOAPIC, PIT */
+	struct irqchip *irqchip;	/* PIC and IOAPIC: chips.c */
+	struct vm_pit *pit;		/* pit_timer.c */
+	struct routing *routing;	/* route.c; with any in-kernel irqchip */
+	u32 ioapic_pins;			/* split irqchip: routes below this are the VMM's IOAPIC's */
 };
 
 struct arch_vcpu {
