@@ -16,6 +16,7 @@
 #define PIT_HZ 1193181u		/* KVM's figure */
 #define PIT_PORT 0x40u
 #define PIT_PORTS 4u
+#define PIT_CONTROL_PORT 0x43u
 #define PIT_SPEAKER_PORT 0x61u
 #define PIT_CHANNELS 3u
 #define PIT_MODE_NONE 0xffu	/* never programmed, or stopped for the HPET */
@@ -33,7 +34,7 @@ struct pit_time {
 
 void pit_reset(struct pit *p, s64 now);
 void pit_write(struct pit *p, u16 port, u8 value, const struct pit_time *t);
-/* Port 0x43 is for writing: the caller leaves its reader's data alone. */
+/* The control port is for writing: it reads 0. */
 u8 pit_read(struct pit *p, u16 port, const struct pit_time *t);
 void pit_speaker_write(struct pit *p, u8 value, s64 now);
 u8 pit_speaker_read(const struct pit *p, s64 now);

@@ -64,7 +64,7 @@ static int io_complete(struct vcpu *v)
 static bool io_device(struct vcpu *v)
 {
 	const struct exit_state *out = &v->exit->out;
-	u32 data = out->write ? out->data : 0;
+	u32 data = out->data;
 
 	if (iodev_access(v, IO_PIO, out->port, out->size, &data, out->write))
 		return false;

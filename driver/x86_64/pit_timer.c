@@ -176,6 +176,9 @@ int pit_access(struct vm *vm, u16 port, u32 len, void *data, bool write)
 
 	if (!t || !port_ours(t, port, len))
 		return -EOPNOTSUPP;
+	/* Nothing is there to be read: the guest's register stays. */
+	if (port == PIT_CONTROL_PORT && !write)
+		return 0;
 	len = min_t(u32, len, sizeof(value));
 	if (write)
 		memcpy(&value, data, len);
