@@ -13,7 +13,7 @@
 #ifndef ABI_X86_64_EXIT_H
 #define ABI_X86_64_EXIT_H
 
-#include "kvm.h"
+#include "state.h"
 
 /* exit_page.reason, and index of struct exit_stats. */
 enum exit_reason {
@@ -28,7 +28,6 @@ enum exit_reason {
 	EXIT_SHUTDOWN = 7,	/* triple fault */
 	EXIT_FAIL_ENTRY = 8,	/* the processor refused the state: data = hardware's reason */
 	EXIT_DEBUG = 9,		/* KVM_EXIT_DEBUG: exception in data, dr6 in qual[0], dr7 in qual[1], pc in rip */
-	EXIT_SET_TPR = 10,	/* reserved: the guest lowered CR8, RIP is past the instruction; today the driver finds out by EXIT_EMULATE */
 	EXIT_INTERNAL = 11,	/* KVM_EXIT_INTERNAL_ERROR: suberror in data, qual[] = its data, qual_count of them */
 	EXIT_MSR = 12,		/* RDMSR or WRMSR of a register that the hypervisor does not keep: its number in port,
 				 * write, data = the value written; next_rip */
@@ -41,16 +40,6 @@ enum exit_reason {
 	EXIT_NMI = 18,
 	EXIT_OTHER = 19,
 	EXIT_ENTRIES = 20,	/* not an exit: KVM_RUN entries */
-};
-
-/* struct exit_state.seg[] and its order. */
-enum exit_seg { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS };
-
-struct exit_seg_state {
-	u64 base;
-	u32 limit;
-	u16 selector;
-	u16 attr;	/* SVM form: type 3:0, S 4, DPL 6:5, P 7, AVL 8, L 9, D/B 10, G 11 */
 };
 
 /* Nested-page-fault error code bits (x86 #PF bits as the hardware reports them). */
@@ -71,12 +60,11 @@ struct exit_state {
 	u64 data;		/* see reason; EXIT_IO: RAX */
 	u64 gpa;		/* EXIT_FAULT */
 	u64 error;		/* EXIT_FAULT: FAULT_* */
-	u64 rip;		/* always: the instruction (EXIT_HLT, EXIT_SET_TPR: after it) */
+	u64 rip;		/* always: the instruction (EXIT_HLT: after it) */
 	u64 next_rip;		/* EXIT_IO, EXIT_MSR: the instruction after */
 	u64 rflags;		/* always */
 	u64 cs_base;		/* always */
 	u64 cr8;		/* always */
-	u64 apic_base;		/* always */
 	u8 if_flag;		/* always: RFLAGS.IF */
 	u8 ready;		/* always: KVM_INTERRUPT would be taken at the next entry */
 	u8 insn_len;		/* bytes in insn[], 0 where the CPU gives none */
@@ -89,7 +77,7 @@ struct exit_state {
 	u64 cr0, cr2, cr3, cr4, efer;
 	u32 cpl;
 	u32 shadow;		/* 1: an interrupt shadow was open */
-	struct exit_seg_state seg[6];
+	struct state_segment seg[6];	/* ES to GS */
 };
 
 /* The driver's half: set anew before each KVM_RUN. */

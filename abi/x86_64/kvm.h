@@ -2,19 +2,13 @@
 /*
  * x86_64/kvm.h - KVM's structs of x86-64 in KVM's layout, under names of our
  * own so that the driver and the unit test can include <linux/kvm.h> beside
- * them and assert that sizes and offsets are equal (check.h).
+ * them and assert that sizes and offsets are equal (check.h). The hypervisor
+ * knows those of state.h alone; the driver makes the others from its fields.
  */
 #ifndef ABI_X86_64_KVM_H
 #define ABI_X86_64_KVM_H
 
-#include "../types.h"
-
-struct abi_regs {
-	u64 rax, rbx, rcx, rdx;
-	u64 rsi, rdi, rsp, rbp;
-	u64 r8, r9, r10, r11, r12, r13, r14, r15;
-	u64 rip, rflags;
-};
+#include "state.h"
 
 struct abi_segment {
 	u64 base;
@@ -75,21 +69,6 @@ struct abi_fpu {
 	u8 xmm[16][16];
 	u32 mxcsr;
 	u32 pad2;
-};
-
-struct abi_cpuid_entry2 {
-	u32 function;
-	u32 index;
-	u32 flags;	/* bit 0: index is significant */
-	u32 eax, ebx, ecx, edx;
-	u32 padding[3];
-};
-#define ABI_CPUID_SIGNIFICANT_INDEX 1u
-
-struct abi_cpuid2 {
-	u32 nent;
-	u32 padding;
-	struct abi_cpuid_entry2 entries[];
 };
 
 struct abi_vcpu_events {
@@ -154,10 +133,6 @@ struct abi_guest_debug {
 #define ABI_DEBUG_INJECT_DB 0x40000u
 #define ABI_DEBUG_INJECT_BP 0x80000u
 #define ABI_DEBUG_BLOCKIRQ 0x100000u
-
-struct abi_xsave {
-	u32 region[1024];	/* the XSAVE area in the standard, not compacted, format */
-};
 
 struct abi_xcr {
 	u32 xcr;

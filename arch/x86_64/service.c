@@ -298,7 +298,7 @@ int service_msr_read(struct cpu *cpu, u32 msr, u64 *value, u64 efer)
 
 static int efer_write(u64 value, u64 *efer)
 {
-	if (!efer_valid(value) || ((value & EFER_LME) != (*efer & EFER_LME) && (*efer & EFER_LMA)))
+	if ((value & ~EFER_KNOWN) || ((value & EFER_LME) != (*efer & EFER_LME) && (*efer & EFER_LMA)))
 		return 1;
 	*efer = (value & ~EFER_LMA) | (*efer & EFER_LMA) | EFER_SVME;
 	return 0;

@@ -66,7 +66,6 @@ static inline void arch_vm_stop(struct vm *vm) { }
 int arch_vcpu_init(struct vcpu *v);
 void arch_vcpu_free(struct vcpu *v);
 /* Before an operation is forwarded: 0, or -errno that the hypervisor would not know of. */
-static inline int arch_vcpu_check(struct vcpu *v, enum op_index op, const void *payload) { return 0; }
 /* After a forwarded operation succeeded: keep the driver's copies true. */
 void arch_vcpu_forwarded(struct vcpu *v, enum op_index op, const void *payload);
 /* Before one: hand over what a KVM_RUN without an entry left pending. */

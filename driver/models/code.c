@@ -110,7 +110,7 @@ static bool fetch_paged(struct vcpu *v, struct walk *w, struct code_page *pages,
 bool code_fetch(struct vcpu *v, struct walk *w, struct code_page *pages, u64 *bytes)
 {
 	const struct exit_state *out = &v->exit->out;
-	const struct exit_seg_state *cs = &out->seg[SEG_CS];
+	const struct state_segment *cs = &out->seg[SEG_CS];
 	bool mode64 = out->efer & EFER_LMA && cs->attr & SEG_ATTR_L;
 	u64 linear = mode64 ? out->regs.rip : (u32)(cs->base + out->regs.rip);
 	struct slot *slot;

@@ -296,7 +296,7 @@ static int is_canonical(const struct decode_state *s, u64 linear)
 }
 
 /* Rights by descriptor type; real and virtual-8086 mode have none. */
-static int segment_allows(const struct decode_state *s, const struct exit_seg_state *g,
+static int segment_allows(const struct decode_state *s, const struct state_segment *g,
 			  unsigned int access)
 {
 	if (!(s->cr0 & CR0_PE) || (s->regs.rflags & FLAG_VM))
@@ -310,7 +310,7 @@ static int segment_allows(const struct decode_state *s, const struct exit_seg_st
 	return !(access & DECODE_WRITE) || (g->attr & ATTR_RW);
 }
 
-static int segment_holds(const struct exit_seg_state *g, u64 offset, unsigned int len)
+static int segment_holds(const struct state_segment *g, u64 offset, unsigned int len)
 {
 	u64 limit = g->limit;
 
@@ -325,7 +325,7 @@ static int segment_holds(const struct exit_seg_state *g, u64 offset, unsigned in
 static int segment_linear(struct decode_state *s, unsigned int seg, u64 offset, unsigned int len,
 			  unsigned int access, u64 *linear)
 {
-	const struct exit_seg_state *g = &s->seg[seg];
+	const struct state_segment *g = &s->seg[seg];
 	int ok;
 
 	if (s->d.mode64) {

@@ -122,7 +122,7 @@ struct decode_insn {
  */
 struct decode_state {
 	struct abi_regs regs;
-	struct exit_seg_state seg[6];
+	struct state_segment seg[6];
 	u64 cr0, cr3, cr4, efer;
 	u32 cpl;
 	u32 shadow_sti;		/* out: the instruction opened an interrupt shadow */

@@ -550,14 +550,6 @@ static int (*const emulate_results[])(struct vcpu *v) = {
 	[DECODE_UNKNOWN] = emulate_unknown,
 };
 
-/* The third byte of this processor's own hypercall instruction. */
-static u8 native_hypercall(void)
-{
-	bool amd = boot_cpu_data.x86_vendor == X86_VENDOR_AMD || boot_cpu_data.x86_vendor == X86_VENDOR_HYGON;
-
-	return amd ? DECODE_VMMCALL : DECODE_VMCALL;
-}
-
 /* Run the instruction in e->d, from the start. vm.srcu held. */
 static int emulate(struct vcpu *v)
 {
@@ -572,7 +564,7 @@ static int emulate(struct vcpu *v)
 	e->d.stop = 0;
 	v->complete = NULL;
 	if (v->exit->out.reason == EXIT_EMULATE && v->exit->out.data == VECTOR_UD)
-		rc = decode_undefined(&e->d, &emulate_ops, v, native_hypercall());
+		rc = decode_undefined(&e->d, &emulate_ops, v, arch_is_amd() ? DECODE_VMMCALL : DECODE_VMCALL);
 	else
 		rc = decode_emulate(&e->d, &emulate_ops, v);
 	if (rc < 0 || rc >= (int)ARRAY_SIZE(emulate_results))

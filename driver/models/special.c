@@ -145,13 +145,13 @@ static int control_set(struct vcpu *v, unsigned int cr, u64 value, struct decode
 {
 	struct abi_sregs s;
 
-	if (ring_call(OPX_KVM_GET_SREGS, v->handle, 0, NULL, 0, &s))
+	if (state_get_sregs(v, &s))
 		return DECODE_UNKNOWN;
 	if (!cr_set[cr](v, &s, value)) {
 		*fault = (struct decode_fault){ .vector = VECTOR_GP, .has_error = 1 };
 		return DECODE_FAULT;
 	}
-	if (ring_call(OPX_KVM_SET_SREGS, v->handle, 0, &s, sizeof(s), NULL))
+	if (state_set_sregs(v, &s))
 		return DECODE_UNKNOWN;
 	return DECODE_DONE;
 }
@@ -167,14 +167,14 @@ static int debug_access(struct vcpu *v, unsigned int dr, u64 *value, bool write)
 {
 	struct abi_debugregs d;
 
-	if (ring_call(OPX_KVM_GET_DEBUGREGS, v->handle, 0, NULL, 0, &d))
+	if (state_get_debugregs(v, &d))
 		return DECODE_UNKNOWN;
 	if (!write) {
 		*value = *debug_place(&d, dr);
 		return DECODE_DONE;
 	}
 	*debug_place(&d, dr) = *value;
-	if (ring_call(OPX_KVM_SET_DEBUGREGS, v->handle, 0, &d, sizeof(d), NULL))
+	if (state_set_debugregs(v, &d))
 		return DECODE_UNKNOWN;
 	return DECODE_DONE;
 }

@@ -11,13 +11,19 @@
 
 #include "x86_64/check.h"
 #include "x86_64/exit.h"
+#include "x86_64/kvm.h"
+
+static inline bool arch_is_amd(void)
+{
+	return boot_cpu_data.x86_vendor == X86_VENDOR_AMD || boot_cpu_data.x86_vendor == X86_VENDOR_HYGON;
+}
 
 /* Keeps every register but RAX (abi/hypercall.h). One instruction for AMD's processors, one for Intel's. */
 static inline s64 arch_hypercall(u64 number, u64 arg)
 {
 	s64 result;
 
-	if (boot_cpu_data.x86_vendor == X86_VENDOR_AMD || boot_cpu_data.x86_vendor == X86_VENDOR_HYGON)
+	if (arch_is_amd())
 		asm volatile("vmmcall" : "=a" (result) : "a" (number), "D" (arg) : "memory");
 	else
 		asm volatile("vmcall" : "=a" (result) : "a" (number), "D" (arg) : "memory");
@@ -35,7 +41,7 @@ static inline s64 arch_hypercall(u64 number, u64 arg)
 #define ARCH_EXIT_NAMES \
 	[EXIT_INTR] = "intr", [EXIT_IO] = "io", [EXIT_HLT] = "hlt", [EXIT_FAULT] = "fault", \
 	[EXIT_EMULATE] = "emulate", [EXIT_IRQ_WINDOW] = "irq_window", [EXIT_SHUTDOWN] = "shutdown", \
-	[EXIT_FAIL_ENTRY] = "fail_entry", [EXIT_DEBUG] = "debug", [EXIT_SET_TPR] = "set_tpr", \
+	[EXIT_FAIL_ENTRY] = "fail_entry", [EXIT_DEBUG] = "debug", \
 	[EXIT_INTERNAL] = "internal", [EXIT_CPUID] = "cpuid", [EXIT_MSR] = "msr", [EXIT_CR] = "cr", \
 	[EXIT_DR] = "dr", [EXIT_HYPERCALL] = "hypercall", [EXIT_EXCEPTION] = "exception", \
 	[EXIT_NMI] = "nmi", [EXIT_OTHER] = "other", [EXIT_ENTRIES] = "entries",
@@ -75,23 +81,49 @@ void arch_vcpu_forwarded(struct vcpu *v, enum op_index op, const void *payload);
 /* Before one: hand over what a KVM_RUN without an entry left pending. */
 int arch_vcpu_flush(struct vcpu *v);
 
-/* state.c: KVM's checks of a state that a VMM sets, before it is forwarded: 0 or -errno. */
-int arch_vcpu_check(struct vcpu *v, enum op_index op, const void *payload);
+/* state.c. 0 or -errno; a value that would fault in the hypervisor's hands is -EINVAL. */
+int state_read(struct vcpu *v, struct state_fields *s);
+int state_write(struct vcpu *v, const struct state_fields *s);
+int state_read_one(struct vcpu *v, u32 field, u64 *value);
+int state_write_one(struct vcpu *v, u32 field, u64 value);
+static inline void state_put(struct state_fields *s, u32 field, u64 value)
+{
+	s->fields |= 1ull << field;
+	s->value[field] = value;
+}
+void state_put_exception(struct state_fields *s, u32 vector, bool has_error, u32 error);
+int state_get_sregs(struct vcpu *v, struct abi_sregs *s);
+int state_set_sregs(struct vcpu *v, const struct abi_sregs *s);	/* no check */
+int state_get_debugregs(struct vcpu *v, struct abi_debugregs *d);
+int state_set_debugregs(struct vcpu *v, const struct abi_debugregs *d);
+int state_set_apic_base(struct vcpu *v, u64 base);	/* MSR_BAD: not one that this guest may have */
 /* MOV to CR4, CR0: what KVM lets this guest set. */
 bool state_cr4_valid(const struct vcpu *v, u64 cr4);
 bool state_cr0_valid(u64 cr0);
-long state_get_fpu(void *object, unsigned long arg);
-long state_set_fpu(void *object, unsigned long arg);
+/* Its rows of arch_vcpu_ioctls. */
+long ioctl_get_sregs(void *object, unsigned long arg);
+long ioctl_set_sregs(void *object, unsigned long arg);
+long ioctl_interrupt(void *object, unsigned long arg);
+long ioctl_nmi(void *object, unsigned long arg);
+long ioctl_get_events(void *object, unsigned long arg);
+long ioctl_set_events(void *object, unsigned long arg);
+long ioctl_get_debugregs(void *object, unsigned long arg);
+long ioctl_set_debugregs(void *object, unsigned long arg);
+long ioctl_set_guest_debug(void *object, unsigned long arg);
+long ioctl_get_xcrs(void *object, unsigned long arg);
+long ioctl_set_xcrs(void *object, unsigned long arg);
+long ioctl_get_fpu(void *object, unsigned long arg);
+long ioctl_set_fpu(void *object, unsigned long arg);
 
-/* msr.c: 0, MSR_BAD (#GP, or the list ends), or MSR_NONE: not one of the driver's. */
+/* msr.c: 0, or MSR_BAD (#GP, or the list ends). host: the VMM's own access. */
 #define MSR_BAD 1
-#define MSR_NONE 2
+#define ABI_MAX_MSR_ENTRIES 256u
 int msr_read(struct vcpu *v, u32 msr, u64 *value);
 int msr_write(struct vcpu *v, u32 msr, u64 value, bool host);
 int msr_exit(struct vcpu *v);
 int msr_init(struct vcpu *v);
 /* Fills in those that KVM_GET_MSR_INDEX_LIST names; returns their number. */
-u32 msr_list_own(u32 *indices);
+u32 msr_list_all(u32 *indices);
 
 /* cpuid.c */
 long cpuid_supported(void *object, unsigned long arg);
@@ -99,6 +131,8 @@ long cpuid_set2(void *object, unsigned long arg);
 long cpuid_set_old(void *object, unsigned long arg);
 long cpuid_get2(void *object, unsigned long arg);
 int cpuid_init(struct vcpu *v);
+/* Hands the table to the hypervisor, as APIC_BASE makes it. */
+int cpuid_push(struct vcpu *v);
 /* A bit of the guest's table; reg: 0 EAX .. 3 EDX. */
 bool cpuid_has(const struct vcpu *v, u32 leaf, u32 reg, u32 bit);
 

@@ -260,23 +260,39 @@ static void physaddr_note(struct vcpu *v)
 	v->arch.maxphyaddr = e && (u8)e->eax ? min_t(u8, e->eax, 52) : PHYSADDR_DEFAULT;
 }
 
+/* Leaf 1 says whether the local APIC is switched on. */
+int cpuid_push(struct vcpu *v)
+{
+	size_t bytes = struct_size(v->arch.cpuid, entries, v->arch.cpuid->nent);
+	struct abi_cpuid2 *list = cpuid_alloc();
+	u32 i;
+	long rc;
+
+	if (!list)
+		return -ENOMEM;
+	memcpy(list, v->arch.cpuid, bytes);
+	for (i = 0; i < list->nent; i++) {
+		if (list->entries[i].function == 1 && !(v->arch.apic_base & MSR_IA32_APICBASE_ENABLE))
+			list->entries[i].edx &= ~B(9);
+	}
+	rc = vm_call(v->vm, OPX_KVM_SET_CPUID2, v->handle, 0, list, bytes, NULL);
+	kvfree(list);
+	return rc;
+}
+
 /* Hand a table over; it stays the driver's as well. After the first run only the same one is taken. */
 static long cpuid_set(struct vcpu *v, const struct abi_cpuid2 *list)
 {
 	size_t bytes = struct_size(list, entries, list->nent);
-	long rc;
 
 	if (v->arch.ran)
 		return list->nent == v->arch.cpuid->nent &&
 			!memcmp(list->entries, v->arch.cpuid->entries, bytes - sizeof(*list)) ? 0 : -EINVAL;
 	if (!linear_bits_ok(list))
 		return -EINVAL;
-	rc = vm_call(v->vm, OPX_KVM_SET_CPUID2, v->handle, 0, list, bytes, NULL);
-	if (rc < 0)
-		return rc;
 	memcpy(v->arch.cpuid, list, bytes);
 	physaddr_note(v);
-	return 0;
+	return cpuid_push(v);
 }
 
 int cpuid_init(struct vcpu *v)

@@ -154,12 +154,6 @@ static int exit_shutdown(struct vcpu *v)
 	return 0;
 }
 
-static int exit_set_tpr(struct vcpu *v)
-{
-	v->run->exit_reason = KVM_EXIT_SET_TPR;
-	return 0;
-}
-
 static int exit_fail_entry(struct vcpu *v)
 {
 	struct kvm_run *run = v->run;
@@ -207,7 +201,6 @@ static int (*const exit_table[])(struct vcpu *v) = {
 	[EXIT_SHUTDOWN] = exit_shutdown,
 	[EXIT_FAIL_ENTRY] = exit_fail_entry,
 	[EXIT_DEBUG] = exit_debug,
-	[EXIT_SET_TPR] = exit_set_tpr,
 	[EXIT_INTERNAL] = exit_internal,
 	[EXIT_MSR] = msr_exit,
 };
@@ -263,7 +256,6 @@ void arch_run_end(struct vcpu *v)
 		v->arch.ran = true;
 		v->arch.if_flag = out->if_flag;
 		v->arch.ready = out->ready;
-		v->arch.apic_base = out->apic_base;
 		/* An emulated MOV to CR8 waits for the next entry. */
 		v->arch.cr8 = v->exit->in.flags & RESUME_CR8 ? v->exit->in.cr8 : out->cr8;
 	}

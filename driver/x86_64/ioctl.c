@@ -33,7 +33,7 @@ static void *payload_alloc(void)
 	return kvzalloc(RING_OP_BYTES, GFP_KERNEL_ACCOUNT);
 }
 
-/* The hypervisor's registers and ours. KVM_GET_MSR_FEATURE_INDEX_LIST: none is offered. */
+/* KVM_GET_MSR_FEATURE_INDEX_LIST: none is offered. */
 static long msr_list(struct kvm_msr_list __user *user, bool features)
 {
 	struct abi_msr_list *list;
@@ -45,11 +45,7 @@ static long msr_list(struct kvm_msr_list __user *user, bool features)
 	list = payload_alloc();
 	if (!list)
 		return -ENOMEM;
-	rc = features ? 0 : ring_call(OPX_KVM_GET_MSR_INDEX_LIST, 0, 0, NULL, 0, list);
-	if (rc < 0)
-		goto out;
-	if (!features)
-		list->nmsrs += msr_list_own(&list->indices[list->nmsrs]);
+	list->nmsrs = features ? 0 : msr_list_all(list->indices);
 	rc = -EFAULT;
 	if (put_user(list->nmsrs, &user->nmsrs))
 		goto out;
@@ -72,18 +68,9 @@ static long system_feature_list(void *object, unsigned long arg)
 	return msr_list((void __user *)arg, true);
 }
 
-/* One register, wherever it lives: 0, or what ends the list. */
 static int msr_one(struct vcpu *v, bool write, struct abi_msr_entry *e)
 {
-	struct { struct abi_msrs head; struct abi_msr_entry entry; } one = { { .nmsrs = 1 }, *e };
-	int rc = write ? msr_write(v, e->index, e->data, true) : msr_read(v, e->index, &e->data);
-
-	if (rc != MSR_NONE)
-		return rc;
-	rc = ring_call(write ? OPX_KVM_SET_MSRS : OPX_KVM_GET_MSRS, v->handle, 0, &one, sizeof(one),
-		       write ? NULL : &one);
-	e->data = one.entry.data;
-	return rc == 1 ? 0 : MSR_BAD;
+	return write ? msr_write(v, e->index, e->data, true) : msr_read(v, e->index, &e->data);
 }
 
 /* KVM_GET_MSRS and KVM_SET_MSRS: the result is the number of entries done. */
@@ -230,6 +217,8 @@ void arch_vm_init(struct vm *vm)
 {
 	vm->arch.clock_offset = -ktime_get_boottime_ns();
 	vm->arch.identity_map = IDENTITY_MAP_DEFAULT;
+	/* All vCPUs count from the VM's creation (KVM starts them within a second of each other). */
+	vm->arch.tsc_offset = -rdtsc();
 }
 
 /* ---- vCPU ---- */
@@ -260,7 +249,7 @@ static long vcpu_translate(void *object, unsigned long arg)
 
 	if (copy_from_user(&translation, (void __user *)arg, sizeof(translation)))
 		return -EFAULT;
-	rc = ring_call(OPX_KVM_GET_SREGS, v->handle, 0, NULL, 0, &sregs);
+	rc = state_get_sregs(v, &sregs);
 	if (!rc)
 		rc = emulate_translate(v, &translation, &sregs);
 	if (!rc && copy_to_user((void __user *)arg, &translation, sizeof(translation)))
@@ -273,7 +262,8 @@ int arch_vcpu_init(struct vcpu *v)
 	v->arch.apic_base = APIC_DEFAULT_PHYS_BASE | MSR_IA32_APICBASE_ENABLE;
 	if (!v->id)
 		v->arch.apic_base |= MSR_IA32_APICBASE_BSP;
-	return msr_init(v) ?: cpuid_init(v) ?: emulate_init(v);
+	return msr_init(v) ?: cpuid_init(v) ?: emulate_init(v) ?:
+		state_write_one(v, STATE_TSC_OFFSET, v->vm->arch.tsc_offset);
 }
 
 void arch_vcpu_free(struct vcpu *v)
@@ -291,27 +281,10 @@ static void regs_changed(struct vcpu *v, const struct abi_regs *regs)
 	emulate_set_regs(v, regs);
 }
 
-static void sregs_changed(struct vcpu *v, const struct abi_sregs *sregs)
-{
-	v->arch.cs_base = sregs->cs.base;
-	v->arch.apic_base = sregs->apic_base;
-	v->arch.cr8 = sregs->cr8;
-	emulate_set_sregs(v);
-}
-
-static void debug_changed(struct vcpu *v, const struct abi_guest_debug *debug)
-{
-	v->arch.stepped = debug->control & ABI_DEBUG_ENABLE && debug->control & ABI_DEBUG_SINGLESTEP;
-}
-
 void arch_vcpu_forwarded(struct vcpu *v, enum op_index op, const void *payload)
 {
 	if (op == OPX_KVM_SET_REGS)
 		regs_changed(v, payload);
-	else if (op == OPX_KVM_SET_SREGS)
-		sregs_changed(v, payload);
-	else if (op == OPX_KVM_SET_GUEST_DEBUG)
-		debug_changed(v, payload);
 	/* Any input may close the window for interrupts. */
 	if (op_rows[op].in)
 		v->arch.ready = 0;
@@ -335,37 +308,14 @@ static int flush_regs(struct vcpu *v, const struct exit_resume *in)
 	return ring_call(OPX_KVM_SET_REGS, v->handle, 0, &regs, sizeof(regs), NULL);
 }
 
-static int flush_cr2(struct vcpu *v, const struct exit_resume *in)
-{
-	struct abi_sregs *sregs = kmalloc(sizeof(*sregs), GFP_KERNEL_ACCOUNT);
-	int rc;
-
-	if (!sregs)
-		return -ENOMEM;
-	rc = ring_call(OPX_KVM_GET_SREGS, v->handle, 0, NULL, 0, sregs);
-	sregs->cr2 = in->inject_cr2;
-	if (!rc)
-		rc = ring_call(OPX_KVM_SET_SREGS, v->handle, 0, sregs, sizeof(*sregs), NULL);
-	kfree(sregs);
-	return rc;
-}
-
 static int flush_exception(struct vcpu *v, const struct exit_resume *in)
 {
-	struct abi_vcpu_events events;
-	int rc = ring_call(OPX_KVM_GET_VCPU_EVENTS, v->handle, 0, NULL, 0, &events);
+	struct state_fields s = {};
 
-	if (rc)
-		return rc;
-	events.flags = 0;
-	events.exception.injected = 1;
-	events.exception.nr = in->inject_vector;
-	events.exception.has_error_code = in->inject_has_error;
-	events.exception.error_code = in->inject_error;
-	rc = ring_call(OPX_KVM_SET_VCPU_EVENTS, v->handle, 0, &events, sizeof(events), NULL);
-	if (!rc && in->inject_vector == 14)
-		rc = flush_cr2(v, in);
-	return rc;
+	state_put_exception(&s, in->inject_vector, in->inject_has_error, in->inject_error);
+	if (in->inject_vector == 14)
+		state_put(&s, STATE_CR2, in->inject_cr2);
+	return state_write(v, &s);
 }
 
 /*
@@ -422,13 +372,24 @@ const struct ioctl_row arch_vm_ioctls[] = {
 };
 
 const struct ioctl_row arch_vcpu_ioctls[] = {
+	{ KVM_GET_SREGS, ioctl_get_sregs },
+	{ KVM_SET_SREGS, ioctl_set_sregs },
+	{ KVM_INTERRUPT, ioctl_interrupt },
+	{ KVM_NMI, ioctl_nmi },
+	{ KVM_GET_VCPU_EVENTS, ioctl_get_events },
+	{ KVM_SET_VCPU_EVENTS, ioctl_set_events },
+	{ KVM_GET_DEBUGREGS, ioctl_get_debugregs },
+	{ KVM_SET_DEBUGREGS, ioctl_set_debugregs },
+	{ KVM_SET_GUEST_DEBUG, ioctl_set_guest_debug },
+	{ KVM_GET_XCRS, ioctl_get_xcrs },
+	{ KVM_SET_XCRS, ioctl_set_xcrs },
+	{ KVM_GET_FPU, ioctl_get_fpu },
+	{ KVM_SET_FPU, ioctl_set_fpu },
 	{ KVM_GET_MSRS, vcpu_get_msrs },
 	{ KVM_SET_MSRS, vcpu_set_msrs },
 	{ KVM_SET_CPUID, cpuid_set_old },
 	{ KVM_SET_CPUID2, cpuid_set2 },
 	{ KVM_GET_CPUID2, cpuid_get2 },
-	{ KVM_GET_FPU, state_get_fpu },
-	{ KVM_SET_FPU, state_set_fpu },
 	{ KVM_GET_MP_STATE, vcpu_get_mp_state },
 	{ KVM_SET_MP_STATE, vcpu_set_mp_state },
 	{ KVM_GET_TSC_KHZ, vm_get_tsc_khz },

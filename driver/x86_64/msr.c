@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: (GPL-2.0 OR BSD-2-Clause)
 /*
- * msr.c - the guest's registers that nothing but the guest looks at: MTRRs,
- * machine-check banks, and what an operating system probes. Those that the
- * processor or the hypervisor acts on are the hypervisor's.
+ * msr.c - the guest's model-specific registers: MTRRs, machine-check banks and
+ * what an operating system probes live here; those that the processor acts on
+ * are fields of the hypervisor's, and the guest reaches most of them without an
+ * exit.
  *
- * Owns: vcpu.arch.msr. One row serves RDMSR and WRMSR (EXIT_MSR), KVM_GET_MSRS,
+ * Owns: vcpu.arch.msr, the TSC's offsets. One row serves RDMSR and WRMSR (EXIT_MSR), KVM_GET_MSRS,
  * KVM_SET_MSRS, reset and the index list. What has no row anywhere is #GP to the
  * guest, and ends KVM_SET_MSRS.
  * Called by: exits.c, ioctl.c. Concurrency: v->lock.
  * See: APM volume 2, appendix A; SDM volume 4.
  */
 #include <linux/slab.h>
+#include <asm/msr.h>
+#include <asm/processor-flags.h>
 
 #include "tenon.h"
 
@@ -23,6 +26,8 @@ enum msr_kind {
 	CONSTANT,	/* reads `reset`; a write is #GP, but the VMM may write the same value */
 	QUIET,		/* reads 0; writes are dropped */
 	ZERO,		/* reads 0; a write is #GP, but 0 from the VMM */
+	FIELD,		/* a field of the hypervisor's, in `slot` */
+	TSC, TSC_ADJUST, APICBASE, EFER, TSC_AUX,
 };
 
 static bool memory_type(u64 t)
@@ -63,6 +68,21 @@ static bool hwcr_check(u32 msr, u64 value)
 	return !(value & ~(0x40000ull | 0x40 | 0x100 | 0x8));
 }
 
+static bool canonical(u32 msr, u64 value)
+{
+	return (u64)((s64)(value << 16) >> 16) == value;
+}
+
+static bool pat_check(u32 msr, u64 value)
+{
+	u32 i;
+
+	for (i = 0; i < 64; i += 8)
+		if ((value >> i & 0xff) > 7 || (value >> i & 0xff) == 2 || (value >> i & 0xff) == 3)
+			return false;
+	return true;
+}
+
 static const struct msr_row {
 	u32 first, last;
 	u8 kind;
@@ -72,12 +92,17 @@ static const struct msr_row {
 	u64 reset;
 } rows[] = {
 	{ 0x00, 0x01, ZERO, 0, 0, NULL, 0 },			/* P5 machine check */
+	{ 0x10, 0x10, TSC, 0, 1, NULL, 0 },
 	{ 0x11, 0x12, CONSTANT, 0, 0, NULL, 0 },		/* kvmclock, old numbers: off, and stays off */
 	{ 0x17, 0x17, ZERO, 0, 0, NULL, 0 },			/* PLATFORM_ID */
+	{ 0x1b, 0x1b, APICBASE, 0, 0, NULL, 0 },
 	{ 0x2a, 0x2a, ZERO, 0, 0, NULL, 0 },			/* EBL_CR_POWERON */
+	{ 0x3b, 0x3b, TSC_ADJUST, 0, 1, NULL, 0 },
 	{ 0x79, 0x79, QUIET, 0, 0, NULL, 0 },			/* microcode update */
 	{ 0x8b, 0x8b, STORED, 0, 0, NULL, 0x01000065 },		/* microcode revision, as KVM's for AMD */
 	{ 0xfe, 0xfe, CONSTANT, 0, 0, NULL, 0x508 },		/* MTRRcap: 8 ranges, fixed ranges, WC */
+	{ 0x174, 0x174, FIELD, STATE_SYSENTER_CS, 1, NULL, 0 },
+	{ 0x175, 0x176, FIELD, STATE_SYSENTER_ESP, 1, canonical, 0 },
 	{ 0x179, 0x179, CONSTANT, 0, 0, NULL, 0x120 },		/* MCG_CAP: 32 banks, MCG_CTL */
 	{ 0x17a, 0x17a, STORED, 1, 1, NULL, 0 },		/* MCG_STATUS */
 	{ 0x17b, 0x17b, STORED, 2, 1, mcg_ctl_check, 0 },
@@ -89,6 +114,7 @@ static const struct msr_row {
 	{ 0x250, 0x250, STORED, 20, 0, mtrr_fixed_check, 0 },
 	{ 0x258, 0x259, STORED, 21, 0, mtrr_fixed_check, 0 },
 	{ 0x268, 0x26f, STORED, 23, 0, mtrr_fixed_check, 0 },
+	{ 0x277, 0x277, FIELD, STATE_PAT, 1, pat_check, 0 },
 	{ 0x2ff, 0x2ff, STORED, 31, 0, mtrr_def_check, 0 },
 	{ 0x400, 0x47f, STORED, 40, 0, NULL, 0 },		/* machine-check banks: never an error in them */
 	{ 0x606, 0x606, ZERO, 0, 0, NULL, 0 },			/* energy: units, counters */
@@ -96,6 +122,14 @@ static const struct msr_row {
 	{ 0x619, 0x619, ZERO, 0, 0, NULL, 0 },
 	{ 0x639, 0x639, ZERO, 0, 0, NULL, 0 },
 	{ 0x641, 0x641, ZERO, 0, 0, NULL, 0 },
+	{ 0xc0000080, 0xc0000080, EFER, 0, 0, NULL, 0 },
+	{ 0xc0000081, 0xc0000081, FIELD, STATE_STAR, 1, NULL, 0 },
+	{ 0xc0000082, 0xc0000083, FIELD, STATE_LSTAR, 1, canonical, 0 },
+	{ 0xc0000084, 0xc0000084, FIELD, STATE_SFMASK, 1, NULL, 0 },
+	{ 0xc0000100, 0xc0000100, FIELD, 2 * SEG_FS + 1, 1, canonical, 0 },
+	{ 0xc0000101, 0xc0000101, FIELD, 2 * SEG_GS + 1, 1, canonical, 0 },
+	{ 0xc0000102, 0xc0000102, FIELD, STATE_KERNEL_GS_BASE, 1, canonical, 0 },
+	{ 0xc0000103, 0xc0000103, TSC_AUX, 0, 1, NULL, 0 },
 	{ 0xc0010000, 0xc0010007, QUIET, 0, 0, NULL, 0 },	/* K7 performance counters */
 	{ 0xc0010010, 0xc0010010, ZERO, 0, 0, NULL, 0 },	/* SYSCFG */
 	{ 0xc0010015, 0xc0010015, STORED, 32, 0, hwcr_check, 0 },	/* HWCR */
@@ -135,38 +169,128 @@ static u64 *stored(struct vcpu *v, const struct msr_row *r, u32 msr)
 	return &v->arch.msr[r->slot + (msr - r->first)];
 }
 
+/* ---- TSC ---- */
+
+static int tsc_read(struct vcpu *v, u64 *value)
+{
+	int rc = state_read_one(v, STATE_TSC_OFFSET, value);
+
+	*value += rdtsc();
+	return rc;
+}
+
+/*
+ * A VMM that sets all vCPUs to nearly the same count (reset, migration) means
+ * one count: within about a second the VM's offset is kept, so that the vCPUs
+ * agree exactly. A guest's own write moves that vCPU alone.
+ */
+#define TSC_SAME (1ull << 32)
+
+static int tsc_write(struct vcpu *v, u64 value, bool host)
+{
+	struct arch_vm *vm = &v->vm->arch;
+	u64 old, offset = value - rdtsc();
+
+	if (!host) {
+		if (state_read_one(v, STATE_TSC_OFFSET, &old))
+			return MSR_BAD;
+		v->arch.tsc_adjust += offset - old;
+		return state_write_one(v, STATE_TSC_OFFSET, offset);
+	}
+	if (offset - READ_ONCE(vm->tsc_offset) + TSC_SAME >= 2 * TSC_SAME)
+		WRITE_ONCE(vm->tsc_offset, offset);
+	return state_write_one(v, STATE_TSC_OFFSET, READ_ONCE(vm->tsc_offset));
+}
+
+static int tsc_adjust_write(struct vcpu *v, u64 value, bool host)
+{
+	u64 offset, delta = value - v->arch.tsc_adjust;
+
+	v->arch.tsc_adjust = value;
+	if (host)
+		return 0;
+	return state_read_one(v, STATE_TSC_OFFSET, &offset) ?: state_write_one(v, STATE_TSC_OFFSET, offset + delta);
+}
+
+/* ---- EFER, TSC_AUX ---- */
+
+/* What the guest's CPUID does not have; the VMM may set it all the same (as KVM). */
+static u64 efer_absent(const struct vcpu *v)
+{
+	return (cpuid_has(v, 0x80000001, 3, 20) ? 0 : EFER_NX) | (cpuid_has(v, 0x80000001, 3, 29) ? 0 : EFER_LME | EFER_LMA) |
+		(cpuid_has(v, 0x80000001, 3, 25) ? 0 : EFER_FFXSR);
+}
+
+static int efer_write(struct vcpu *v, u64 value, bool host)
+{
+	struct state_fields s;
+	u64 old;
+
+	if (value & ~(EFER_SCE | EFER_LME | EFER_LMA | EFER_NX | EFER_FFXSR) || (!host && value & efer_absent(v)))
+		return MSR_BAD;
+	if (state_read(v, &s))
+		return MSR_BAD;
+	old = s.value[STATE_EFER];
+	if (s.value[STATE_CR0] & X86_CR0_PG && (old ^ value) & EFER_LME)
+		return MSR_BAD;
+	return state_write_one(v, STATE_EFER, (value & ~EFER_LMA) | (old & EFER_LMA));
+}
+
+static int tsc_aux_write(struct vcpu *v, u64 value, bool host)
+{
+	if (value >> 32 || !boot_cpu_has(X86_FEATURE_RDTSCP))
+		return MSR_BAD;
+	if (!host && !cpuid_has(v, 0x80000001, 3, 27) && !cpuid_has(v, 7, 2, 22))
+		return MSR_BAD;
+	return state_write_one(v, STATE_TSC_AUX, value);
+}
+
+/* ---- the one read and the one write ---- */
+
 int msr_read(struct vcpu *v, u32 msr, u64 *value)
 {
 	const struct msr_row *r = find(msr);
 
 	if (!r)
-		return MSR_NONE;
-	*value = r->kind == STORED ? *stored(v, r, msr) : r->kind == CONSTANT ? r->reset : 0;
-	return 0;
+		return MSR_BAD;
+	*value = 0;
+	switch (r->kind) {
+	case STORED: *value = *stored(v, r, msr); return 0;
+	case CONSTANT: *value = r->reset; return 0;
+	case FIELD: return state_read_one(v, r->slot + (msr - r->first), value);
+	case TSC: return tsc_read(v, value);
+	case TSC_ADJUST: *value = v->arch.tsc_adjust; return 0;
+	case APICBASE: *value = v->arch.apic_base; return 0;
+	case EFER: return state_read_one(v, STATE_EFER, value);
+	case TSC_AUX: return state_read_one(v, STATE_TSC_AUX, value);
+	default: return 0;
+	}
 }
 
+/* Every failure counts as a bad value. */
 int msr_write(struct vcpu *v, u32 msr, u64 value, bool host)
 {
 	const struct msr_row *r = find(msr);
 
-	if (!r)
-		return MSR_NONE;
-	if (r->check && !r->check(msr, value))
+	if (!r || (r->check && !r->check(msr, value)))
 		return MSR_BAD;
 	switch (r->kind) {
 	case STORED:
 		*stored(v, r, msr) = msr == 0xc0010015 ? value & HWCR_STORED : value;
 		return 0;
-	case CONSTANT:
-		return host && value == r->reset ? 0 : MSR_BAD;
-	case ZERO:
-		return host && !value ? 0 : MSR_BAD;
-	default:
-		return 0;
+	case CONSTANT: return host && value == r->reset ? 0 : MSR_BAD;
+	case ZERO: return host && !value ? 0 : MSR_BAD;
+	case FIELD: return state_write_one(v, r->slot + (msr - r->first), value);
+	case TSC: return tsc_write(v, value, host);
+	case TSC_ADJUST: return tsc_adjust_write(v, value, host);
+	case APICBASE: return state_set_apic_base(v, value);
+	case EFER: return efer_write(v, value, host);
+	case TSC_AUX: return tsc_aux_write(v, value, host);
+	default: return 0;
 	}
 }
 
-u32 msr_list_own(u32 *indices)
+u32 msr_list_all(u32 *indices)
 {
 	u32 i, msr, n = 0;
 
@@ -177,7 +301,7 @@ u32 msr_list_own(u32 *indices)
 	return n;
 }
 
-/* The guest's own RDMSR or WRMSR of a register that the hypervisor does not keep. */
+/* The guest's own RDMSR or WRMSR that does not pass. */
 int msr_exit(struct vcpu *v)
 {
 	const struct exit_state *out = &v->exit->out;

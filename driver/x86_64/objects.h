@@ -16,6 +16,7 @@ struct arch_vm {
 	s64 clock_offset;
 	u64 identity_map;
 	u32 tsc_khz;
+	u64 tsc_offset;		/* guests' TSC from the machine's, where no guest has moved its own */
 	u8 irqchip_mode;		/* enum irqchip_mode */
 	struct irqchip *irqchip;	/* PIC and IOAPIC: chips.c */
 	struct vm_pit *pit;		/* pit_timer.c */
@@ -24,8 +25,9 @@ struct arch_vm {
 };
 
 struct arch_vcpu {
+	u64 apic_base;
 	/* What KVM_RUN reports when the guest did not run; kept by ioctls. */
-	u64 apic_base, cr8;
+	u64 cr8;
 	u8 if_flag, ready;
 	/* A port access that the VMM finishes. */
 	u64 io_linear, rip, cs_base, rax;
@@ -34,6 +36,9 @@ struct arch_vcpu {
 	u32 maxphyaddr;
 	bool stepped;		/* KVM_GUESTDBG_SINGLESTEP */
 	bool ran;		/* entered once: CPUID is settled */
+	bool debug_hw;		/* the VMM's breakpoints are in the debug registers; the guest's own: */
+	u64 guest_dr[4], guest_dr7;
+	u64 tsc_adjust;
 	u64 *msr;		/* msr.c */
 	struct abi_cpuid2 *cpuid;
 	struct emulation *emulation;

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: (GPL-2.0 OR BSD-2-Clause)
 /*
- * state.c - KVM's checks of the state that a VMM sets, in KVM's order, and
- * KVM_GET_FPU and KVM_SET_FPU, which are views of the XSAVE image.
+ * state.c - KVM's structs of a vCPU's state, made from the hypervisor's fields
+ * and back, with KVM's checks in KVM's order; KVM_GET_FPU and KVM_SET_FPU are
+ * views of the XSAVE image.
  *
- * The hypervisor checks only what could hurt itself; what a wrong state would do
- * to its own guest is refused here.
+ * Owns: APIC_BASE, and the guest's own debug registers while the VMM's are in
+ * place. The hypervisor checks only what could hurt itself; what a wrong state
+ * would do to its own guest is refused here.
  * Called by: vcpu.c, ioctl.c. Concurrency: v->lock.
  * See: Documentation/virt/kvm/api.rst; docs/abi.md.
  */
@@ -14,10 +16,16 @@
 
 #include "tenon.h"
 
+#define VECTOR_DB 1u
 #define VECTOR_NMI 2u
+#define VECTOR_BP 3u
+#define VECTOR_OF 4u
 #define VECTOR_MAX 31u
 #define CR4_ALWAYS 0x7ffull	/* VME .. OSXMMEXCPT */
 #define APIC_BASE_RESERVED 0x2ffull
+#define EFER_KNOWN (EFER_SCE | EFER_LME | EFER_LMA | EFER_NX | EFER_FFXSR)
+#define DR7_FIXED 0x400ull
+#define DR7_MASK 0xffff23ffull
 #define XSAVE_BYTES sizeof(struct abi_xsave)
 #define XSAVE_HEADER 512
 #define XSTATE_LEGACY 3ull	/* x87 and SSE */
@@ -53,6 +61,38 @@ bool state_cr0_valid(u64 cr0)
 	return !(cr0 & X86_CR0_PG) || cr0 & X86_CR0_PE;
 }
 
+/* ---- the hypervisor's fields ---- */
+
+int state_read(struct vcpu *v, struct state_fields *s)
+{
+	return ring_call(OPX_OP_STATE_GET, v->handle, 0, NULL, 0, s);
+}
+
+int state_write(struct vcpu *v, const struct state_fields *s)
+{
+	v->arch.ready = 0;	/* it may have closed the window for interrupts */
+	return ring_call(OPX_OP_STATE_SET, v->handle, 0, s, sizeof(*s), NULL);
+}
+
+int state_read_one(struct vcpu *v, u32 field, u64 *value)
+{
+	struct state_fields s;
+	int rc = state_read(v, &s);
+
+	*value = rc ? 0 : s.value[field];
+	return rc;
+}
+
+int state_write_one(struct vcpu *v, u32 field, u64 value)
+{
+	struct state_fields s = {};
+
+	state_put(&s, field, value);
+	return state_write(v, &s);
+}
+
+/* ---- APIC_BASE: nobody but the guest's LAPIC and its CPUID looks at it ---- */
+
 static bool apic_base_valid(const struct vcpu *v, u64 base)
 {
 	u64 reserved = APIC_BASE_RESERVED | ~((1ull << v->arch.maxphyaddr) - 1);
@@ -62,6 +102,136 @@ static bool apic_base_valid(const struct vcpu *v, u64 base)
 	if (base & reserved)
 		return false;
 	return base & MSR_IA32_APICBASE_ENABLE || !(base & X2APIC_ENABLE);
+}
+
+static int apic_base_change(struct vcpu *v, u64 base)
+{
+	u64 changed = v->arch.apic_base ^ base;
+
+	v->arch.apic_base = base;
+	return changed & MSR_IA32_APICBASE_ENABLE ? cpuid_push(v) : 0;
+}
+
+int state_set_apic_base(struct vcpu *v, u64 base)
+{
+	return apic_base_valid(v, base) ? apic_base_change(v, base) : MSR_BAD;
+}
+
+/* ---- KVM_GET_SREGS, KVM_SET_SREGS ---- */
+
+static const struct { u8 seg; u16 offset; } segments[] = {
+	{ SEG_ES, offsetof(struct abi_sregs, es) }, { SEG_CS, offsetof(struct abi_sregs, cs) },
+	{ SEG_SS, offsetof(struct abi_sregs, ss) }, { SEG_DS, offsetof(struct abi_sregs, ds) },
+	{ SEG_FS, offsetof(struct abi_sregs, fs) }, { SEG_GS, offsetof(struct abi_sregs, gs) },
+	{ SEG_LDTR, offsetof(struct abi_sregs, ldt) }, { SEG_TR, offsetof(struct abi_sregs, tr) },
+};
+
+/* On AMD's processors limits are in bytes, and the G bit that is kept says nothing. */
+static struct abi_segment segment_get(const struct state_segment *s)
+{
+	return (struct abi_segment){
+		.base = s->base, .limit = s->limit, .selector = s->selector,
+		.type = s->attr & 15, .s = s->attr >> 4 & 1, .dpl = s->attr >> 5 & 3, .present = s->attr >> 7 & 1,
+		.avl = s->attr >> 8 & 1, .l = s->attr >> 9 & 1, .db = s->attr >> 10 & 1,
+		.g = arch_is_amd() ? s->limit > 0xfffff : s->attr >> 11 & 1,
+		.unusable = !(s->attr >> 7 & 1),
+	};
+}
+
+static void segment_put(struct state_fields *to, u32 seg, const struct abi_segment *a)
+{
+	u32 attr = (a->type & 15) | (a->s & 1) << 4 | (a->dpl & 3) << 5 | ((a->present & 1) && !a->unusable) << 7 |
+		(a->avl & 1) << 8 | (a->l & 1) << 9 | (a->db & 1) << 10 | (a->g & 1) << 11;
+
+	state_put(to, 2 * seg, a->selector | (u64)attr << 16 | (u64)a->limit << 32);
+	state_put(to, 2 * seg + 1, a->base);
+}
+
+/* What VMX would insist on, for the sake of saved states (as KVM). */
+static void segments_tidy(struct abi_sregs *s)
+{
+	s->ds.type |= !s->ds.unusable;
+	s->es.type |= !s->es.unusable;
+	s->fs.type |= !s->fs.unusable;
+	s->gs.type |= !s->gs.unusable;
+	s->tr.type |= 2;
+	if (s->ss.unusable)
+		s->ss.db = 0;
+}
+
+static struct abi_dtable table_get(const struct state_fields *s, u32 seg)
+{
+	return (struct abi_dtable){ .base = s->value[2 * seg + 1], .limit = s->value[2 * seg] >> 32 };
+}
+
+static void table_put(struct state_fields *s, u32 seg, const struct abi_dtable *table)
+{
+	state_put(s, 2 * seg, (u64)table->limit << 32);
+	state_put(s, 2 * seg + 1, table->base);
+}
+
+int state_get_sregs(struct vcpu *v, struct abi_sregs *s)
+{
+	struct state_fields f;
+	int rc = state_read(v, &f);
+	u64 irq = f.value[STATE_INTERRUPT];
+	u32 i;
+
+	memset(s, 0, sizeof(*s));
+	if (rc)
+		return rc;
+	for (i = 0; i < ARRAY_SIZE(segments); i++)
+		*(struct abi_segment *)((u8 *)s + segments[i].offset) =
+			segment_get((struct state_segment *)&f.value[2 * segments[i].seg]);
+	if (arch_is_amd())
+		segments_tidy(s);
+	s->gdt = table_get(&f, SEG_GDTR);
+	s->idt = table_get(&f, SEG_IDTR);
+	s->cr0 = f.value[STATE_CR0];
+	s->cr2 = f.value[STATE_CR2];
+	s->cr3 = f.value[STATE_CR3];
+	s->cr4 = f.value[STATE_CR4];
+	s->cr8 = f.value[STATE_CR8];
+	s->efer = f.value[STATE_EFER];
+	s->apic_base = v->arch.apic_base;
+	if (irq & STATE_EVENT)
+		s->interrupt_bitmap[(irq & 0xff) / 64] = 1ull << (irq % 64);
+	return 0;
+}
+
+static void interrupt_put(struct state_fields *f, const u64 *bitmap)
+{
+	u32 i;
+
+	for (i = 0; i < 4; i++)
+		if (bitmap[i]) {
+			state_put(f, STATE_INTERRUPT, STATE_EVENT | (i * 64 + __ffs64(bitmap[i])));
+			return;
+		}
+}
+
+int state_set_sregs(struct vcpu *v, const struct abi_sregs *s)
+{
+	struct state_fields f = {};
+	int rc = apic_base_change(v, s->apic_base);
+	u32 i;
+
+	if (rc)
+		return rc;
+	for (i = 0; i < ARRAY_SIZE(segments); i++)
+		segment_put(&f, segments[i].seg, (const struct abi_segment *)((const u8 *)s + segments[i].offset));
+	table_put(&f, SEG_GDTR, &s->gdt);
+	table_put(&f, SEG_IDTR, &s->idt);
+	state_put(&f, STATE_CR0, s->cr0);
+	state_put(&f, STATE_CR2, s->cr2);
+	state_put(&f, STATE_CR3, s->cr3);
+	state_put(&f, STATE_CR4, s->cr4);
+	state_put(&f, STATE_CR8, s->cr8);
+	state_put(&f, STATE_EFER, s->efer & EFER_KNOWN);
+	interrupt_put(&f, s->interrupt_bitmap);
+	v->arch.cs_base = s->cs.base;
+	v->arch.cr8 = s->cr8;
+	return state_write(v, &f);
 }
 
 static int check_sregs(struct vcpu *v, const struct abi_sregs *s)
@@ -87,23 +257,227 @@ static int check_events(const struct abi_vcpu_events *e)
 	return 0;
 }
 
-static int check_debugregs(const struct abi_debugregs *d)
+long ioctl_get_sregs(void *object, unsigned long arg)
 {
-	return d->flags || d->dr6 >> 32 || d->dr7 >> 32 ? -EINVAL : 0;
+	struct abi_sregs s;
+	long rc = state_get_sregs(object, &s);
+
+	return rc ? rc : copy_to_user((void __user *)arg, &s, sizeof(s)) ? -EFAULT : 0;
 }
 
-int arch_vcpu_check(struct vcpu *v, enum op_index op, const void *payload)
+long ioctl_set_sregs(void *object, unsigned long arg)
 {
-	switch (op) {
-	case OPX_KVM_SET_SREGS:
-		return check_sregs(v, payload);
-	case OPX_KVM_SET_VCPU_EVENTS:
-		return check_events(payload);
-	case OPX_KVM_SET_DEBUGREGS:
-		return check_debugregs(payload);
-	default:
-		return 0;
+	struct abi_sregs s;
+	long rc;
+
+	if (copy_from_user(&s, (void __user *)arg, sizeof(s)))
+		return -EFAULT;
+	rc = check_sregs(object, &s);
+	if (rc)
+		return rc;
+	emulate_set_sregs(object);
+	return state_set_sregs(object, &s);
+}
+
+/* ---- events ---- */
+
+long ioctl_interrupt(void *object, unsigned long arg)
+{
+	struct abi_interrupt irq;
+
+	if (copy_from_user(&irq, (void __user *)arg, sizeof(irq)))
+		return -EFAULT;
+	return irq.irq > 255 ? -EINVAL : state_write_one(object, STATE_INTERRUPT, STATE_EVENT | irq.irq);
+}
+
+/* Two at most, one when NMIs are blocked: as a processor latches them. */
+long ioctl_nmi(void *object, unsigned long arg)
+{
+	u64 nmi;
+	int rc = state_read_one(object, STATE_NMI, &nmi);
+
+	if (rc || (nmi & 0xff) >= (nmi & ~0xffull ? 1 : 2))
+		return rc;
+	return state_write_one(object, STATE_NMI, nmi + 1);
+}
+
+long ioctl_get_events(void *object, unsigned long arg)
+{
+	struct abi_vcpu_events e = { .flags = ABI_EVENT_NMI_PENDING | ABI_EVENT_SHADOW | ABI_EVENT_SMM };
+	struct state_fields s;
+	int rc = state_read(object, &s);
+	u64 x = s.value[STATE_EXCEPTION], irq = s.value[STATE_INTERRUPT], nmi = s.value[STATE_NMI];
+
+	if (rc)
+		return rc;
+	e.exception.nr = x & 31;
+	e.exception.injected = x & STATE_EVENT && e.exception.nr != VECTOR_BP && e.exception.nr != VECTOR_OF;
+	e.exception.has_error_code = !!(x & STATE_EVENT_ERROR);
+	e.exception.error_code = x >> 32;
+	e.interrupt.injected = !!(irq & STATE_EVENT);
+	e.interrupt.nr = irq;
+	e.interrupt.shadow = s.value[STATE_SHADOW] ? ABI_SHADOW_STI | ABI_SHADOW_MOV_SS : 0;
+	e.nmi.pending = (nmi & 0xff) != 0;
+	e.nmi.injected = nmi >> 8 & 1;
+	e.nmi.masked = nmi >> 16 & 1;
+	return copy_to_user((void __user *)arg, &e, sizeof(e)) ? -EFAULT : 0;
+}
+
+void state_put_exception(struct state_fields *s, u32 vector, bool has_error, u32 error)
+{
+	state_put(s, STATE_EXCEPTION, STATE_EVENT | vector | (has_error ? STATE_EVENT_ERROR | (u64)error << 32 : 0));
+}
+
+static int events_set(struct vcpu *v, const struct abi_vcpu_events *e)
+{
+	struct state_fields s = {};
+	u64 nmi;
+	int rc = state_read_one(v, STATE_NMI, &nmi);
+
+	if (rc)
+		return rc;
+	state_put(&s, STATE_EXCEPTION, 0);
+	if (e->exception.injected)
+		state_put_exception(&s, e->exception.nr, e->exception.has_error_code, e->exception.error_code);
+	state_put(&s, STATE_INTERRUPT, e->interrupt.injected ? STATE_EVENT | e->interrupt.nr : 0);
+	if (e->flags & ABI_EVENT_SHADOW)
+		state_put(&s, STATE_SHADOW, !!e->interrupt.shadow);
+	nmi = e->flags & ABI_EVENT_NMI_PENDING ? !!e->nmi.pending : nmi & 0xff;
+	state_put(&s, STATE_NMI, nmi | (u64)!!e->nmi.injected << 8 | (u64)!!e->nmi.masked << 16);
+	return state_write(v, &s);
+}
+
+long ioctl_set_events(void *object, unsigned long arg)
+{
+	struct abi_vcpu_events e;
+	int rc;
+
+	if (copy_from_user(&e, (void __user *)arg, sizeof(e)))
+		return -EFAULT;
+	rc = check_events(&e);
+	return rc ? rc : events_set(object, &e);
+}
+
+/* ---- debug registers: the guest's own, wherever they are ---- */
+
+int state_get_debugregs(struct vcpu *v, struct abi_debugregs *d)
+{
+	struct state_fields s;
+	int rc = state_read(v, &s);
+	const u64 *dr = v->arch.debug_hw ? v->arch.guest_dr : &s.value[STATE_DR0];
+
+	*d = (struct abi_debugregs){};
+	if (rc)
+		return rc;
+	memcpy(d->db, dr, sizeof(d->db));
+	d->dr6 = s.value[STATE_DR6];
+	d->dr7 = v->arch.debug_hw ? v->arch.guest_dr7 : s.value[STATE_DR7];
+	return 0;
+}
+
+static void debug_put(struct state_fields *s, const u64 *dr, u64 dr7)
+{
+	u32 i;
+
+	for (i = 0; i < 4; i++)
+		state_put(s, STATE_DR0 + i, dr[i]);
+	state_put(s, STATE_DR7, dr7);
+}
+
+int state_set_debugregs(struct vcpu *v, const struct abi_debugregs *d)
+{
+	struct state_fields s = {};
+
+	state_put(&s, STATE_DR6, (u32)d->dr6);
+	if (!v->arch.debug_hw)
+		debug_put(&s, d->db, (u32)d->dr7);
+	memcpy(v->arch.guest_dr, d->db, sizeof(v->arch.guest_dr));
+	v->arch.guest_dr7 = (u32)d->dr7;
+	return state_write(v, &s);
+}
+
+long ioctl_get_debugregs(void *object, unsigned long arg)
+{
+	struct abi_debugregs d;
+	long rc = state_get_debugregs(object, &d);
+
+	return rc ? rc : copy_to_user((void __user *)arg, &d, sizeof(d)) ? -EFAULT : 0;
+}
+
+long ioctl_set_debugregs(void *object, unsigned long arg)
+{
+	struct abi_debugregs d;
+
+	if (copy_from_user(&d, (void __user *)arg, sizeof(d)))
+		return -EFAULT;
+	return d.flags || d.dr6 >> 32 || d.dr7 >> 32 ? -EINVAL : state_set_debugregs(object, &d);
+}
+
+/* The VMM's breakpoints stand in DR0 to DR3 and DR7 instead of the guest's. */
+static int debug_set(struct vcpu *v, const struct abi_guest_debug *d, struct state_fields *s)
+{
+	u32 control = d->control & ABI_DEBUG_ENABLE ? d->control : 0;
+	bool hardware = control & ABI_DEBUG_USE_HW_BP;
+	struct abi_debugregs own;
+	int rc = state_get_debugregs(v, &own);
+
+	if (rc)
+		return rc;
+	memcpy(v->arch.guest_dr, own.db, sizeof(own.db));
+	v->arch.guest_dr7 = own.dr7;
+	if (hardware)
+		debug_put(s, d->debugreg, (d->debugreg[7] & DR7_MASK) | DR7_FIXED);
+	else if (v->arch.debug_hw)
+		debug_put(s, own.db, own.dr7);
+	state_put(s, STATE_DEBUG, control & (STATE_DEBUG_STEP | STATE_DEBUG_BP | STATE_DEBUG_DR));
+	v->arch.debug_hw = hardware;
+	v->arch.stepped = control & ABI_DEBUG_SINGLESTEP;
+	return state_write(v, s);
+}
+
+/* A waiting exception makes injecting one more -EBUSY. */
+long ioctl_set_guest_debug(void *object, unsigned long arg)
+{
+	struct state_fields s = {};
+	struct abi_guest_debug d;
+	u64 waiting;
+
+	if (copy_from_user(&d, (void __user *)arg, sizeof(d)))
+		return -EFAULT;
+	if (d.control & (ABI_DEBUG_INJECT_DB | ABI_DEBUG_INJECT_BP)) {
+		if (state_read_one(object, STATE_EXCEPTION, &waiting) || waiting)
+			return -EBUSY;
+		state_put_exception(&s, d.control & ABI_DEBUG_INJECT_DB ? VECTOR_DB : VECTOR_BP, false, 0);
 	}
+	return debug_set(object, &d, &s);
+}
+
+/* ---- XCR0 ---- */
+
+long ioctl_get_xcrs(void *object, unsigned long arg)
+{
+	struct abi_xcrs x = { .nr_xcrs = 1 };
+	int rc = state_read_one(object, STATE_XCR0, &x.xcrs[0].value);
+
+	if (rc || !boot_cpu_has(X86_FEATURE_XSAVE))
+		return rc ? rc : -EINVAL;
+	return copy_to_user((void __user *)arg, &x, sizeof(x)) ? -EFAULT : 0;
+}
+
+long ioctl_set_xcrs(void *object, unsigned long arg)
+{
+	struct abi_xcrs x;
+	u32 i;
+
+	if (copy_from_user(&x, (void __user *)arg, sizeof(x)))
+		return -EFAULT;
+	if (!boot_cpu_has(X86_FEATURE_XSAVE) || x.nr_xcrs > ARRAY_SIZE(x.xcrs) || x.flags)
+		return -EINVAL;
+	for (i = 0; i < x.nr_xcrs; i++) {
+		if (!x.xcrs[i].xcr)
+			return state_write_one(object, STATE_XCR0, x.xcrs[i].value);
+	}
+	return 0;
 }
 
 /* ---- KVM_GET_FPU, KVM_SET_FPU ---- */
@@ -133,7 +507,7 @@ static void fpu_to_xsave(u8 *x, const struct abi_fpu *f)
 	*(u64 *)(x + XSAVE_HEADER) |= XSTATE_LEGACY;
 }
 
-long state_get_fpu(void *object, unsigned long arg)
+long ioctl_get_fpu(void *object, unsigned long arg)
 {
 	struct abi_fpu fpu = {};
 	struct vcpu *v = object;
@@ -150,7 +524,7 @@ long state_get_fpu(void *object, unsigned long arg)
 	return rc;
 }
 
-long state_set_fpu(void *object, unsigned long arg)
+long ioctl_set_fpu(void *object, unsigned long arg)
 {
 	struct vcpu *v = object;
 	struct abi_fpu fpu;

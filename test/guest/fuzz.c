@@ -12,7 +12,7 @@
 #include "tenon.h"
 
 #define ARENA_BLOCKS 24
-#define BATCH 24
+#define BATCH 20
 #define TIMER 1000000		/* bus clocks: ends guests that loop */
 
 struct fuzzer {
@@ -145,26 +145,19 @@ static void some_payload(struct random *r, u32 op, u8 *to, u32 length)
 #define CR0_PG (1ull << 31)
 #define CR4_PAE (1ull << 5)
 #define RFLAGS_TAME 0x47fd5ull	/* the flags up to NT, and AC */
-#define EFER_MSR 0xc0000080u
 #define EFER_LME (1ull << 8)
 
-static void tame_sregs(struct abi_sregs *s)
+static void tame_state(struct state_fields *s)
 {
-	s->cr0 |= CR0_NE;
-	if ((s->efer & EFER_LME) && !(s->cr0 & CR0_PG))
-		s->cr4 |= CR4_PAE;
+	s->fields |= 1ull << STATE_CR0 | 1ull << STATE_CR4 | 1ull << STATE_EFER;
+	s->value[STATE_CR0] |= CR0_NE;
+	if ((s->value[STATE_EFER] & EFER_LME) && !(s->value[STATE_CR0] & CR0_PG))
+		s->value[STATE_CR4] |= CR4_PAE;
 }
 
 static void tame_regs(struct abi_regs *r)
 {
 	r->rflags &= RFLAGS_TAME;
-}
-
-static void tame_msrs(struct abi_msrs *m)
-{
-	if (m->entries[0].index == EFER_MSR)
-		m->entries[0].data &= ~EFER_LME;
-	m->nmsrs = m->nmsrs != 0;
 }
 
 /* ---- ring entries ---- */
@@ -185,23 +178,19 @@ static u32 some_length(struct random *r, u32 which)
 /* Entries of a batch overwrite each other's payload, as a hostile driver may; but tame ones have a place of their own. */
 #define SHARED_BYTES 4096u
 #define TAME_OFFSET (SHARED_BYTES + RING_OP_BYTES)
-#define TAME_BYTES 320u
-_Static_assert(TAME_OFFSET + BATCH * TAME_BYTES <= RING_PAYLOAD_BYTES && sizeof(struct abi_sregs) <= TAME_BYTES, "a place for each");
+#define TAME_BYTES 408u
+_Static_assert(TAME_OFFSET + BATCH * TAME_BYTES <= RING_PAYLOAD_BYTES && sizeof(struct state_fields) <= TAME_BYTES, "a place for each");
 
 static void add_tame(struct random *r, u32 op, u32 slot)
 {
 	u32 offset = TAME_OFFSET + slot * TAME_BYTES;
-	u32 length = op == N_KVM_SET_SREGS ? sizeof(struct abi_sregs) : op == N_KVM_SET_REGS ? sizeof(struct abi_regs) :
-		sizeof(struct abi_msrs) + sizeof(struct abi_msr_entry);
-	struct abi_msrs *msrs = (struct abi_msrs *)(ring_mine()->payload + offset);
+	u32 length = op == N_OP_STATE_SET ? sizeof(struct state_fields) : sizeof(struct abi_regs);
 
 	some_payload(r, op, ring_mine()->payload + offset, length);
-	if (op == N_KVM_SET_SREGS)
-		tame_sregs((struct abi_sregs *)(ring_mine()->payload + offset));
-	else if (op == N_KVM_SET_REGS)
-		tame_regs((struct abi_regs *)(ring_mine()->payload + offset));
+	if (op == N_OP_STATE_SET)
+		tame_state((struct state_fields *)(ring_mine()->payload + offset));
 	else
-		tame_msrs(msrs);
+		tame_regs((struct abi_regs *)(ring_mine()->payload + offset));
 	ring_add(op, some_handle(r), 0, offset, length);
 }
 
@@ -221,7 +210,7 @@ static void add_entry(struct random *r, u32 slot)
 	u32 length = some_length(r, which), offset = some_offset(r);
 	u64 arg = op == N_KVM_CREATE_VM || op == N_OP_VM_DONATE ? some_pa(r) : random_below(r, 4) ? random_below(r, 4) : some_edge(r);
 
-	if (op == N_KVM_SET_SREGS || op == N_KVM_SET_REGS || op == N_KVM_SET_MSRS) {
+	if (op == N_OP_STATE_SET || op == N_KVM_SET_REGS) {
 		add_tame(r, op, slot);
 		return;
 	}
@@ -363,12 +352,9 @@ TEST(entries_from_two_cpus)
 #define GUEST_PAGES 16ull
 
 static const u32 setters[] = {
-	N_KVM_SET_REGS, N_KVM_SET_SREGS, N_KVM_SET_MSRS, N_KVM_SET_VCPU_EVENTS, N_KVM_SET_XSAVE, N_KVM_SET_XCRS,
-	N_KVM_SET_DEBUGREGS, N_KVM_SET_GUEST_DEBUG, N_KVM_INTERRUPT, N_KVM_NMI, N_KVM_SET_CPUID2,
+	N_KVM_SET_REGS, N_OP_STATE_SET, N_KVM_SET_XSAVE, N_KVM_SET_CPUID2,
 };
-static const u32 getters[] = {
-	N_KVM_GET_REGS, N_KVM_GET_SREGS, N_KVM_GET_VCPU_EVENTS, N_KVM_GET_XSAVE, N_KVM_GET_XCRS, N_KVM_GET_DEBUGREGS,
-};
+static const u32 getters[] = { N_KVM_GET_REGS, N_OP_STATE_GET, N_KVM_GET_XSAVE };
 
 static u32 in_of(u32 number)
 {
@@ -383,8 +369,8 @@ static u32 in_of(u32 number)
 /* What is there with some bytes changed: most of it stays valid. */
 static s64 set_near(struct random *r, const struct vm *vm)
 {
-	u32 i, n, which = (u32)random_below(r, 3);	/* REGS, SREGS, VCPU_EVENTS */
-	static const u32 set[] = { N_KVM_SET_REGS, N_KVM_SET_SREGS, N_KVM_SET_VCPU_EVENTS };
+	u32 i, n, which = (u32)random_below(r, 2);	/* REGS, STATE */
+	static const u32 set[] = { N_KVM_SET_REGS, N_OP_STATE_SET };
 	u32 length = in_of(set[which]);
 	s64 err = ring_op(getters[which], vm->vcpu, 0, NULL, 0);
 
@@ -392,8 +378,8 @@ static s64 set_near(struct random *r, const struct vm *vm)
 		return err;
 	for (i = 0, n = (u32)random_below(r, 6); i < n; i++)
 		((u8 *)ring_payload())[random_below(r, length)] ^= (u8)(1u << random_below(r, 8));
-	if (set[which] == N_KVM_SET_SREGS)
-		tame_sregs(ring_payload());
+	if (set[which] == N_OP_STATE_SET)
+		tame_state(ring_payload());
 	if (set[which] == N_KVM_SET_REGS)
 		tame_regs(ring_payload());
 	return ring_op(set[which], vm->vcpu, 0, NULL, length);
@@ -402,19 +388,10 @@ static s64 set_near(struct random *r, const struct vm *vm)
 static s64 set_random(struct random *r, const struct vm *vm)
 {
 	u32 op = setters[random_below(r, ARRAY_SIZE(setters))], length = in_of(op);
-	struct abi_msrs *msrs = ring_payload();
-	static const u32 some_msrs[] = { 0x10, 0x1b, 0x3b, 0x174, 0x176, 0x277, 0xc0000080, 0xc0000082, 0xc0000100, 0xc0000103 };
 
 	random_fill(r, ring_payload(), length < 1024 ? length : 1024);
-	if (op == N_KVM_SET_MSRS) {
-		*msrs = (struct abi_msrs) { 1, 0 };
-		msrs->entries[0] = (struct abi_msr_entry) { some_msrs[random_below(r, ARRAY_SIZE(some_msrs))], 0,
-			random_below(r, 2) ? random_next(r) : some_edge(r) };
-		tame_msrs(msrs);
-		length += sizeof(struct abi_msr_entry);
-	}
-	if (op == N_KVM_SET_SREGS)
-		tame_sregs(ring_payload());
+	if (op == N_OP_STATE_SET)
+		tame_state(ring_payload());
 	if (op == N_KVM_SET_REGS)
 		tame_regs(ring_payload());
 	return ring_op(op, vm->vcpu, 0, NULL, length);

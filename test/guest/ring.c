@@ -98,7 +98,7 @@ static const struct refusal {
 	{ "vCPU 0", N_KVM_RUN, 0, 0, 0, 0, -ENOENT },
 	{ "vCPU 1024", N_KVM_GET_REGS, 1024, 0, 0, 0, -ENOENT },
 	{ "vCPU 1025", N_KVM_GET_REGS, 1025, 0, 0, 0, -ENOENT },
-	{ "vCPU -1", N_KVM_NMI, 0xffffffff, 0, 0, 0, -ENOENT },
+	{ "vCPU -1", N_OP_STATE_GET, 0xffffffff, 0, 0, 0, -ENOENT },
 	{ "a payload too short", N_KVM_SET_REGS, 1, 0, 0, sizeof(struct abi_regs) - 1, -EINVAL },
 	{ "a payload too long", N_OP_MEM_STATS, 0, 0, 0, RING_OP_BYTES + 1, -EINVAL },
 	{ "a payload beyond the area", N_OP_MEM_STATS, 0, 0, 8, RING_PAYLOAD_BYTES, -EINVAL },
@@ -154,7 +154,7 @@ TEST(log_and_statistics)
 	calls = stats->exits[EXIT_HYPERCALL];
 	REQUIRE(!ring_op(N_OP_CPU_STATS, 0, 0, NULL, 0), "OP_CPU_STATS");
 	EXPECT(stats->exits[EXIT_HYPERCALL] == calls + 1, "hypercalls: %llu, then %llu", calls, stats->exits[EXIT_HYPERCALL]);
-	REQUIRE(!ring_op(N_KVM_GET_MSR_INDEX_LIST, 0, 0, NULL, 0), "KVM_GET_MSR_INDEX_LIST");
+	REQUIRE(!ring_op(N_OP_MEM_STATS, 0, 0, NULL, 0), "OP_MEM_STATS");
 	EXPECT(*(u32 *)ring_payload() > 5, "%u MSRs", *(u32 *)ring_payload());
 }
 
@@ -233,15 +233,14 @@ TEST(state_round_trips)
 {
 	static const struct { const char *name; u32 get, set, bytes; } pairs[] = {
 		{ "REGS", N_KVM_GET_REGS, N_KVM_SET_REGS, sizeof(struct abi_regs) },
-		{ "SREGS", N_KVM_GET_SREGS, N_KVM_SET_SREGS, sizeof(struct abi_sregs) },
-		{ "VCPU_EVENTS", N_KVM_GET_VCPU_EVENTS, N_KVM_SET_VCPU_EVENTS, sizeof(struct abi_vcpu_events) },
-		{ "DEBUGREGS", N_KVM_GET_DEBUGREGS, N_KVM_SET_DEBUGREGS, sizeof(struct abi_debugregs) },
+		{ "STATE", N_OP_STATE_GET, N_OP_STATE_SET, sizeof(struct state_fields) },
 		{ "XSAVE", N_KVM_GET_XSAVE, N_KVM_SET_XSAVE, sizeof(struct abi_xsave) },
-		{ "XCRS", N_KVM_GET_XCRS, N_KVM_SET_XCRS, sizeof(struct abi_xcrs) },
 	};
 	static u8 first[RING_OP_BYTES];
-	struct { struct abi_msrs head; struct abi_msr_entry entry[2]; } msrs = { { 2, 0 }, { { 0xc0000082, 0, 0xffff800012345678 }, { 0x174, 0, 0x10 } } };
-	struct abi_msrs *got = ring_payload();
+	struct state_fields some = { .fields = 1ull << STATE_LSTAR | 1ull << STATE_SYSENTER_CS };
+	struct state_fields bad = { .fields = 1ull << STATE_SYSENTER_CS | 1ull << STATE_LSTAR };
+	struct state_fields *got = ring_payload();
+	struct { struct abi_cpuid2 head; struct abi_cpuid_entry2 entry; } cpuid = { .head.nent = 0xffffffff };
 	s64 got_cpuid;
 	struct vm vm;
 	u32 i;
@@ -254,17 +253,16 @@ TEST(state_round_trips)
 		EXPECT(!ring_op(pairs[i].get, vm.vcpu, 0, NULL, 0), "GET_%s again", pairs[i].name);
 		EXPECT(!memcmp(first, ring_payload(), pairs[i].bytes), "%s differs", pairs[i].name);
 	}
-	EXPECT(ring_op(N_KVM_SET_MSRS, vm.vcpu, 0, &msrs, sizeof(msrs)) == 2, "SET_MSRS");
-	msrs.entry[0].data = msrs.entry[1].data = 0;
-	EXPECT(ring_op(N_KVM_GET_MSRS, vm.vcpu, 0, &msrs, sizeof(msrs)) == 2, "GET_MSRS");
-	EXPECT(got->entries[0].data == 0xffff800012345678 && got->entries[1].data == 0x10, "MSRs: %llx %llx",
-	       got->entries[0].data, got->entries[1].data);
+	some.value[STATE_LSTAR] = 0xffff800012345678;
+	some.value[STATE_SYSENTER_CS] = 0x10;
+	bad.value[STATE_LSTAR] = 0x8000000000000000;
+	EXPECT(!ring_op(N_OP_STATE_SET, vm.vcpu, 0, &some, sizeof(some)), "OP_STATE_SET");
+	EXPECT(ring_op(N_OP_STATE_SET, vm.vcpu, 0, &bad, sizeof(bad)) == -EINVAL, "LSTAR is not canonical");
+	EXPECT(!ring_op(N_OP_STATE_GET, vm.vcpu, 0, NULL, 0), "OP_STATE_GET");
+	EXPECT(got->value[STATE_LSTAR] == 0xffff800012345678 && got->value[STATE_SYSENTER_CS] == 0x10, "fields: %llx %llx",
+	       got->value[STATE_LSTAR], got->value[STATE_SYSENTER_CS]);
 	/* A count beyond the payload is not believed. */
-	msrs.head.nmsrs = 3;
-	EXPECT(ring_op(N_KVM_GET_MSRS, vm.vcpu, 0, &msrs, sizeof(msrs)) <= 0, "more MSRs than the payload has");
-	msrs.head.nmsrs = 0xffffffff;
-	EXPECT(ring_op(N_KVM_SET_MSRS, vm.vcpu, 0, &msrs, sizeof(msrs)) <= 0, "4 billion MSRs");
-	got_cpuid = ring_op(N_KVM_SET_CPUID2, vm.vcpu, 0, &msrs, sizeof(msrs));
+	got_cpuid = ring_op(N_KVM_SET_CPUID2, vm.vcpu, 0, &cpuid, sizeof(cpuid));
 	EXPECT(got_cpuid == -EINVAL || got_cpuid == -E2BIG, "4 billion CPUID entries: %d", (int)got_cpuid);
 	EXPECT(!vm_close(&vm), "OP_VM_DESTROY");
 }

@@ -19,31 +19,23 @@ s64 vm_unmap(u32 vm, u64 gpa, u64 pages)
 	return ring_op(N_OP_UNMAP, vm, 0, &r, sizeof(r));
 }
 
-static s64 reset_sregs(u32 vcpu)
+static s64 reset_state(u32 vcpu)
 {
-	struct abi_sregs s;
-	struct abi_segment data = { 0, 0xffff, 0, 3, 1, 0, 0, 1, 0, 0, 0, 0, 0 }, code = data;
-	s64 err = ring_op(N_KVM_GET_SREGS, vcpu, 0, NULL, 0);
+	static const u16 attr[SEG_COUNT] = { 0x93, 0x9b, 0x93, 0x93, 0x93, 0x93, [SEG_LDTR] = 0x82, [SEG_TR] = 0x8b };
+	struct state_fields s = { .fields = (1ull << (STATE_EFER + 1)) - 1 };
+	u32 i;
 
-	if (err)
-		return err;
-	memcpy(&s, ring_payload(), sizeof(s));
-	code.type = 11;
-	s.cs = code;
-	s.ds = s.es = s.fs = s.gs = s.ss = data;
-	s.tr = s.ldt = (struct abi_segment) { .limit = 0xffff, .type = 11, .present = 1 };
-	s.ldt.type = 2;
-	s.gdt = s.idt = (struct abi_dtable) { .limit = 0xffff };
-	s.cr0 = 0x60000030;	/* NE: an emulator has no x87 error line that works */
-	s.cr2 = s.cr3 = s.cr4 = s.cr8 = s.efer = 0;
-	memset(s.interrupt_bitmap, 0, sizeof(s.interrupt_bitmap));
-	return ring_op(N_KVM_SET_SREGS, vcpu, 0, &s, sizeof(s));
+	for (i = 0; i < SEG_COUNT; i++)
+		s.value[2 * i] = (u64)attr[i] << 16 | 0xffffull << 32;
+	s.value[STATE_CR0] = 0x60000030;	/* NE: an emulator has no x87 error line that works */
+	s.fields |= 1ull << STATE_INTERRUPT;
+	return ring_op(N_OP_STATE_SET, vcpu, 0, &s, sizeof(s));
 }
 
 s64 vcpu_reset(u32 vcpu, u64 rip)
 {
 	struct abi_regs r = { .rip = rip, .rflags = 2 };
-	s64 err = reset_sregs(vcpu);
+	s64 err = reset_state(vcpu);
 
 	return err ? err : ring_op(N_KVM_SET_REGS, vcpu, 0, &r, sizeof(r));
 }

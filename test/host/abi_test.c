@@ -12,6 +12,7 @@
 #include "../../abi/ring.h"
 #include "../../abi/x86_64/check.h"
 #include "../../abi/x86_64/exit.h"
+#include "../../abi/x86_64/kvm.h"
 
 #define SAME_SIZE(ours, kvm) CHECK_EQ(sizeof(struct ours), sizeof(struct kvm));
 #define SAME_FIELD(ours, kvm, our_field, kvm_field) \
@@ -112,7 +113,7 @@ TEST(abi_exit_page_layout)
 	CHECK(sizeof(struct exit_state) <= EXIT_RESUME_OFFSET);
 	CHECK_EQ(offsetof(struct exit_page, in), EXIT_RESUME_OFFSET);
 	CHECK(sizeof(struct exit_page) <= 4096);
-	CHECK_EQ(sizeof(struct exit_seg_state), 16);
+	CHECK_EQ(sizeof(struct state_segment), 16);
 	CHECK(EXIT_ENTRIES < STAT_COUNT);
 	/* no padding that one side would leave unwritten */
 	CHECK_EQ(offsetof(struct exit_state, regs) % 8, 0);

@@ -15,10 +15,9 @@
 #define BIT(n) (1u << (n))
 
 #define LEAF1_ECX_OSXSAVE BIT(27)
-#define LEAF1_EDX_APIC BIT(9)
 #define LEAF7_ECX_OSPKE BIT(4)
 
-int cpu_has_ibpb;
+int cpu_has_ibpb, cpu_has_tsc_aux;
 
 /* ---- the service VM ---- */
 
@@ -99,13 +98,6 @@ static const struct abi_cpuid_entry2 *find(struct vcpu_arch *a, u32 leaf, u32 su
 	return NULL;
 }
 
-int cpuid_has(const struct vcpu *v, u32 leaf, int reg, u32 bit)
-{
-	const struct abi_cpuid_entry2 *e = find((struct vcpu_arch *)&v->arch, leaf, 0);
-
-	return e && (&e->eax)[reg] >> bit & 1;
-}
-
 /* Beyond the highest basic leaf Intel answers with that leaf, AMD with zeros. */
 static NOINLINE const struct abi_cpuid_entry2 *out_of_range(struct vcpu_arch *a, u32 leaf, u32 subleaf)
 {
@@ -136,13 +128,11 @@ static u32 xstate_size(u64 xcr0)
 /* The leaves with bits that follow the guest's own state: 1, 7 and 0xd. */
 #define RUNTIME_LEAVES (1u << 1 | 1u << 7 | 1u << 0xd)
 
-static NOINLINE void runtime_bits(const struct vcpu *v, u32 leaf, u32 subleaf, u64 cr4, struct gprs *r)
+static NOINLINE void runtime_bits(u32 leaf, u32 subleaf, u64 cr4, struct gprs *r)
 {
 	if (leaf == 1) {
 		r->rcx &= ~(u64)LEAF1_ECX_OSXSAVE;
 		r->rcx |= cr4 & CR4_OSXSAVE ? LEAF1_ECX_OSXSAVE : 0;
-		if (!(v->arch.apic_base & APIC_BASE_ENABLE))
-			r->rdx &= ~(u64)LEAF1_EDX_APIC;
 	} else if (leaf == 7 && subleaf == 0) {
 		r->rcx &= ~(u64)LEAF7_ECX_OSPKE;
 		r->rcx |= cr4 & CR4_PKE ? LEAF7_ECX_OSPKE : 0;
@@ -167,7 +157,7 @@ void cpuid_guest(struct vcpu *v, u64 cr4)
 	r->rcx = e->ecx;
 	r->rdx = e->edx;
 	if (leaf < 32 && (RUNTIME_LEAVES >> leaf & 1) && e != &none)
-		runtime_bits(v, leaf, subleaf, cr4, r);
+		runtime_bits(leaf, subleaf, cr4, r);
 }
 
 s64 op_KVM_SET_CPUID2(struct call *c)

@@ -14,31 +14,14 @@
 
 void queue_exception(struct vcpu *v, u32 vector, int has_error, u32 error)
 {
-	struct events *e = &v->arch.events;
-
 	v->arch.work = 1;
-	e->exception = 1;
-	e->exception_vector = (u8)vector;
-	e->exception_has_error = (u8)has_error;
-	e->exception_error = error;
+	v->arch.events.exception = EVENT_VALID | EVENT_EXCEPTION << 8 | vector |
+		(has_error ? EVENT_ERROR | (u64)error << 32 : 0);
 }
 
 static int waiting(const struct events *e)
 {
-	return e->exception | e->nmi_pending | e->nmi_injected | e->interrupt;
-}
-
-static void inject(struct vcpu *v, u32 type, u32 vector)
-{
-	backend->event_inject(v, EVENT_VALID | type << 8 | vector, 0);
-}
-
-static void inject_exception(struct vcpu *v, struct events *e)
-{
-	u32 error = e->exception_has_error ? EVENT_ERROR : 0;
-
-	e->exception = 0;
-	backend->event_inject(v, EVENT_VALID | error | EVENT_EXCEPTION << 8 | e->exception_vector, e->exception_error);
+	return e->exception || e->nmi_pending || e->nmi_injected || e->interrupt;
 }
 
 static void inject_nmi(struct vcpu *v, struct events *e)
@@ -47,7 +30,7 @@ static void inject_nmi(struct vcpu *v, struct events *e)
 		e->nmi_pending--;
 	e->nmi_injected = 0;
 	e->nmi_masked = 1;
-	inject(v, EVENT_NMI, VECTOR_NMI);
+	backend->event_inject(v, EVENT_VALID | EVENT_NMI << 8 | VECTOR_NMI);
 }
 
 /* The first in KVM's order. What the guest cannot take now waits for its window: the answer. */
@@ -56,12 +39,13 @@ static u32 next_event(struct vcpu *v, struct events *e)
 	u32 blocked = backend->event_blocked(v);
 
 	if (e->exception) {
-		inject_exception(v, e);
+		backend->event_inject(v, e->exception);
+		e->exception = 0;
 	} else if (e->nmi_injected || (e->nmi_pending && !e->nmi_masked && !(blocked & BLOCKED_BY_SHADOW))) {
 		inject_nmi(v, e);
 	} else if (e->interrupt && !blocked) {
+		backend->event_inject(v, e->interrupt);
 		e->interrupt = 0;
-		inject(v, EVENT_INTR, e->interrupt_vector);
 	}
 	return (e->nmi_pending ? WINDOW_NMI : 0) | (e->interrupt ? WINDOW_INTERRUPT : 0);
 }
@@ -69,7 +53,7 @@ static u32 next_event(struct vcpu *v, struct events *e)
 void event_in(struct vcpu *v)
 {
 	struct events *e = &v->arch.events;
-	u32 step = v->arch.debug_control & ABI_DEBUG_SINGLESTEP;
+	u32 step = v->arch.debug & STATE_DEBUG_STEP;
 	u32 windows = v->arch.window ? WINDOW_INTERRUPT : 0;
 
 	if (waiting(e))
@@ -80,35 +64,33 @@ void event_in(struct vcpu *v)
 	v->arch.work = step || e->nmi_iret || waiting(e);
 }
 
-void event_requeue(struct vcpu *v, u32 info, u32 error)
+void event_requeue(struct vcpu *v, u64 event)
 {
 	struct events *e = &v->arch.events;
-	u32 vector = info & 0xff;
 
-	if (!(info & EVENT_VALID))
+	if (!(event & EVENT_VALID))
 		return;
 	v->arch.work = 1;
-	switch (EVENT_TYPE(info)) {
+	switch (EVENT_TYPE(event)) {
 	case EVENT_INTR:
-		e->interrupt = 1;
-		e->interrupt_vector = (u8)vector;
+		e->interrupt = (u32)event;
 		break;
 	case EVENT_NMI:
 		e->nmi_injected = 1;
 		break;
 	case EVENT_EXCEPTION:
 		/* INT3 and INTO, as software interrupts: RIP is still on them, they run again. */
-		if (vector != VECTOR_BP && vector != VECTOR_OF)
-			queue_exception(v, vector, !!(info & EVENT_ERROR), error);
+		if (EVENT_VECTOR(event) != VECTOR_BP && EVENT_VECTOR(event) != VECTOR_OF)
+			e->exception = event;
 		break;
 	}
 }
 
-void event_out(struct vcpu *v, u32 info, u32 error)
+void event_out(struct vcpu *v, u64 event)
 {
-	if (v->arch.debug_control & ABI_DEBUG_SINGLESTEP)
+	if (v->arch.debug & STATE_DEBUG_STEP)
 		backend->event_step(v, 0);
-	event_requeue(v, info, error);
+	event_requeue(v, event);
 }
 
 int event_window_open(struct vcpu *v)

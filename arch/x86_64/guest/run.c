@@ -27,7 +27,7 @@ static void resume_inject(struct vcpu *v, const struct exit_resume *in)
 
 	queue_exception(v, vector, !!READ_ONCE(in->inject_has_error), (u32)READ_ONCE(in->inject_error));
 	if (vector == VECTOR_PF)
-		*backend->special(v, SPECIAL_CR2) = READ_ONCE(in->inject_cr2);
+		backend->state_set(v, STATE_CR2, READ_ONCE(in->inject_cr2));
 }
 
 /* The driver's half of the exit page, each field read once. */
@@ -62,8 +62,7 @@ int machine_vcpu_run(struct cpu *cpu, struct vcpu *v)
 
 void machine_vm_init(struct vm *vm)
 {
-	/* All vCPUs count from the VM's creation (KVM starts them within a second of each other). */
-	vm->arch.tsc_offset = 0 - rdtsc();
+	(void)vm;
 }
 
 /* Caches are coherent for every access, and each CPU flushes at its next entry. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * state.c - KVM's calls that read and write a vCPU's state. Checked here is
- * what the hypervisor itself would load (XCR0, the XSAVE image); for the rest the
- * processor's own checks at entry stand, and KVM's are the driver's.
+ * state.c - the calls that read and write a vCPU's state. Checked here is what
+ * the hypervisor itself would load (MSRs, XCR0, the XSAVE image); for the rest
+ * the processor's own checks at entry stand, and KVM's are the driver's.
  *
  * Called by: dispatch.c. Calls: the backend for what lives in its state block.
  */
@@ -13,8 +13,6 @@
 #include "machine.h"
 #include "phys.h"
 #include "errno.h"
-
-#define KVM_NR_INTERRUPTS 256
 
 int machine_vcpu_init(struct vcpu *v)
 {
@@ -27,7 +25,6 @@ int machine_vcpu_init(struct vcpu *v)
 	v->arch.fpu = phys_to_virt(fpu);
 	v->arch.cpuid = phys_to_virt(cpuid_pa);
 	fpu_reset(v);
-	msr_reset(v);
 	v->arch.regs.rdx = 0x600;	/* KVM's value at reset without CPUID */
 	return 0;
 }
@@ -36,7 +33,9 @@ int machine_vcpu_init(struct vcpu *v)
 
 s64 op_KVM_GET_REGS(struct call *c)
 {
+	backend->open(c->vcpu);
 	backend->get_regs(c->vcpu, (struct abi_regs *)c->buf);
+	backend->close(c->vcpu);
 	c->out = sizeof(struct abi_regs);
 	return 0;
 }
@@ -48,156 +47,124 @@ s64 op_KVM_SET_REGS(struct call *c)
 	return 0;
 }
 
-s64 op_KVM_GET_SREGS(struct call *c)
-{
-	struct abi_sregs *s = (struct abi_sregs *)c->buf;
-	const struct events *e = &c->vcpu->arch.events;
+/* ---- fields ---- */
 
-	memset(s, 0, sizeof(*s));
-	backend->get_sregs(c->vcpu, s);
-	s->apic_base = c->vcpu->arch.apic_base;
-	if (e->interrupt)
-		s->interrupt_bitmap[e->interrupt_vector / 64] |= 1ull << (e->interrupt_vector % 64);
+static int canonical(u64 address)
+{
+	return (u64)((s64)(address << 16) >> 16) == address;
+}
+
+/* What the hypervisor loads itself must not fault in its hands; the rest the processor checks at the entry. */
+static int value_ok(u32 field, u64 value)
+{
+	switch (field) {
+	case STATE_LSTAR:
+	case STATE_CSTAR:
+	case STATE_KERNEL_GS_BASE:
+		return canonical(value);
+	case STATE_DR6:
+	case STATE_DR7:
+	case STATE_SFMASK:
+		return !(value >> 32);
+	case STATE_TSC_AUX:
+		return !(value >> 32) && (cpu_has_tsc_aux || !value);
+	case STATE_XCR0:
+		return fpu_mask ? fpu_xcr0_valid(value) : value == 1;
+	default:
+		return 1;
+	}
+}
+
+static u64 field_get(struct vcpu *v, u32 field)
+{
+	const struct events *e = &v->arch.events;
+	u64 value;
+
+	if (backend->state_get(v, field, &value))
+		return value;
+	switch (field) {
+	case STATE_DR0 ... STATE_DR3: return v->arch.dr[field - STATE_DR0];
+	case STATE_XCR0: return v->arch.xcr0;
+	case STATE_TSC_AUX: return v->arch.tsc_aux;
+	case STATE_EXCEPTION: return e->exception;
+	case STATE_INTERRUPT: return e->interrupt;
+	case STATE_NMI: return e->nmi_pending | e->nmi_injected << 8 | e->nmi_masked << 16;
+	default: return v->arch.debug;
+	}
+}
+
+static void nmi_set(struct vcpu *v, u64 value)
+{
+	struct events *e = &v->arch.events;
+
+	e->nmi_pending = (u8)min_u64(value & 0xff, 2);
+	e->nmi_injected = value >> 8 & 1;
+	e->nmi_masked = value >> 16 & 1;
+	e->nmi_iret = 0;
+	backend->nmi_mask(v);
+}
+
+static void exception_set(struct vcpu *v, u64 value)
+{
+	v->arch.events.exception = 0;
+	if (value & EVENT_VALID)
+		queue_exception(v, value & 31, !!(value & EVENT_ERROR), (u32)(value >> 32));
+}
+
+static void field_set(struct vcpu *v, u32 field, u64 value)
+{
+	if (backend->state_set(v, field, value))
+		return;
+	switch (field) {
+	case STATE_DR0 ... STATE_DR3: v->arch.dr[field - STATE_DR0] = value; break;
+	case STATE_XCR0: v->arch.xcr0 = value; break;
+	case STATE_TSC_AUX: v->arch.tsc_aux = value; break;
+	case STATE_EXCEPTION: exception_set(v, value); break;
+	case STATE_INTERRUPT: v->arch.events.interrupt = value & EVENT_VALID ? EVENT_VALID | (value & 0xff) : 0; break;
+	case STATE_NMI: nmi_set(v, value); break;
+	default: v->arch.debug = (u32)value;
+	}
+}
+
+s64 op_OP_STATE_GET(struct call *c)
+{
+	struct state_fields *s = (struct state_fields *)c->buf;
+	u32 i;
+
+	s->fields = (1ull << STATE_COUNT) - 1;
+	backend->open(c->vcpu);
+	for (i = 0; i < STATE_COUNT; i++)
+		s->value[i] = field_get(c->vcpu, i);
+	backend->close(c->vcpu);
 	c->out = sizeof(*s);
 	return 0;
 }
 
-static void queue_first(struct events *e, const u64 *bitmap)
+#define BIT(field) (1ull << (field))
+#define TRANSLATION_FIELDS (BIT(STATE_CR0) | BIT(STATE_CR3) | BIT(STATE_CR4) | BIT(STATE_EFER))
+#define DEBUG_FIELDS (BIT(STATE_DR0) | BIT(STATE_DR1) | BIT(STATE_DR2) | BIT(STATE_DR3) | BIT(STATE_DR6))
+
+s64 op_OP_STATE_SET(struct call *c)
 {
+	const struct state_fields *s = (const struct state_fields *)c->buf;
+	struct vcpu *v = c->vcpu;
 	u32 i;
 
-	for (i = 0; i < KVM_NR_INTERRUPTS / 64; i++)
-		if (bitmap[i]) {
-			e->interrupt = 1;
-			e->interrupt_vector = (u8)(i * 64 + (u32)__builtin_ctzll(bitmap[i]));
-			return;
-		}
-}
-
-s64 op_KVM_SET_SREGS(struct call *c)
-{
-	struct abi_sregs *s = (struct abi_sregs *)c->buf;
-
-	s->efer &= EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE | EFER_FFXSR;
-	c->vcpu->arch.apic_base = s->apic_base;
-	backend->set_sregs(c->vcpu, s);
-	queue_first(&c->vcpu->arch.events, s->interrupt_bitmap);
-	c->vcpu->arch.work = 1;
-	return 0;
-}
-
-/* ---- events ---- */
-
-s64 op_KVM_INTERRUPT(struct call *c)
-{
-	u32 irq = ((const struct abi_interrupt *)c->buf)->irq;
-	struct events *e = &c->vcpu->arch.events;
-
-	if (irq >= KVM_NR_INTERRUPTS)
-		return -EINVAL;
-	c->vcpu->arch.work = 1;
-	e->interrupt = 1;
-	e->interrupt_vector = (u8)irq;
-	return 0;
-}
-
-/* Two at most, one when NMIs are blocked: as a processor latches them. */
-s64 op_KVM_NMI(struct call *c)
-{
-	struct events *e = &c->vcpu->arch.events;
-	u32 limit = e->nmi_masked || e->nmi_injected ? 1 : 2;
-
-	c->vcpu->arch.work = 1;
-	if (e->nmi_pending < limit)
-		e->nmi_pending++;
-	return 0;
-}
-
-s64 op_KVM_GET_VCPU_EVENTS(struct call *c)
-{
-	struct abi_vcpu_events *x = (struct abi_vcpu_events *)c->buf;
-	const struct events *e = &c->vcpu->arch.events;
-
-	memset(x, 0, sizeof(*x));
-	if (e->exception_vector != VECTOR_BP && e->exception_vector != 4)
-		x->exception.injected = e->exception;
-	x->exception.nr = e->exception_vector;
-	x->exception.has_error_code = e->exception_has_error;
-	x->exception.error_code = e->exception_error;
-	x->interrupt.injected = e->interrupt;
-	x->interrupt.nr = e->interrupt_vector;
-	x->interrupt.shadow = *backend->special(c->vcpu, SPECIAL_SHADOW) & 1 ? ABI_SHADOW_STI | ABI_SHADOW_MOV_SS : 0;
-	x->nmi.injected = e->nmi_injected;
-	x->nmi.pending = e->nmi_pending != 0;
-	x->nmi.masked = e->nmi_masked;
-	x->flags = ABI_EVENT_NMI_PENDING | ABI_EVENT_SHADOW | ABI_EVENT_SMM;
-	c->out = sizeof(*x);
-	return 0;
-}
-
-s64 op_KVM_SET_VCPU_EVENTS(struct call *c)
-{
-	const struct abi_vcpu_events *x = (const struct abi_vcpu_events *)c->buf;
-	struct events *e = &c->vcpu->arch.events;
-
-	c->vcpu->arch.work = 1;
-	e->exception = !!x->exception.injected;
-	e->exception_vector = x->exception.nr & 31;
-	e->exception_has_error = !!x->exception.has_error_code;
-	e->exception_error = x->exception.error_code;
-	e->interrupt = !!x->interrupt.injected;
-	e->interrupt_vector = x->interrupt.nr;
-	if (x->flags & ABI_EVENT_SHADOW)
-		*backend->special(c->vcpu, SPECIAL_SHADOW) = !!x->interrupt.shadow;
-	e->nmi_injected = !!x->nmi.injected;
-	if (x->flags & ABI_EVENT_NMI_PENDING)
-		e->nmi_pending = !!x->nmi.pending;
-	e->nmi_masked = !!x->nmi.masked;
-	e->nmi_iret = 0;
-	backend->nmi_mask(c->vcpu);
-	return 0;
-}
-
-/* ---- debug registers ---- */
-
-s64 op_KVM_GET_DEBUGREGS(struct call *c)
-{
-	struct abi_debugregs *d = (struct abi_debugregs *)c->buf;
-
-	memset(d, 0, sizeof(*d));
-	memcpy(d->db, c->vcpu->arch.dr, sizeof(d->db));
-	d->dr6 = *backend->special(c->vcpu, SPECIAL_DR6);
-	d->dr7 = *backend->special(c->vcpu, SPECIAL_DR7);
-	c->out = sizeof(*d);
-	return 0;
-}
-
-s64 op_KVM_SET_DEBUGREGS(struct call *c)
-{
-	const struct abi_debugregs *d = (const struct abi_debugregs *)c->buf;
-
-	memcpy(c->vcpu->arch.dr, d->db, sizeof(d->db));
-	*backend->special(c->vcpu, SPECIAL_DR6) = (u32)d->dr6;
-	*backend->special(c->vcpu, SPECIAL_DR7) = (u32)d->dr7;
-	c->vcpu->arch.dr_live = 1;
-	return 0;
-}
-
-/* The VMM debugs its guest. A waiting exception makes injecting one more -EBUSY. */
-s64 op_KVM_SET_GUEST_DEBUG(struct call *c)
-{
-	const struct abi_guest_debug *d = (const struct abi_guest_debug *)c->buf;
-	struct vcpu *v = c->vcpu;
-
-	if (d->control & (ABI_DEBUG_INJECT_DB | ABI_DEBUG_INJECT_BP)) {
-		if (v->arch.events.exception)
-			return -EBUSY;
-		queue_exception(v, d->control & ABI_DEBUG_INJECT_DB ? VECTOR_DB : VECTOR_BP, 0, 0);
-	}
-	v->arch.debug_control = d->control & ABI_DEBUG_ENABLE ? d->control : 0;
-	memcpy(v->arch.debug_dr, d->debugreg, sizeof(v->arch.debug_dr));
-	v->arch.debug_dr7 = (d->debugreg[7] & 0xffff23ffull) | 0x400;
-	backend->debug(v);
+	for (i = 0; i < STATE_COUNT; i++)
+		if ((s->fields & BIT(i)) && !value_ok(i, s->value[i]))
+			return -EINVAL;
+	backend->open(v);
+	for (i = 0; i < STATE_COUNT; i++)
+		if (s->fields & BIT(i))
+			field_set(v, i, s->value[i]);
+	if (s->fields & BIT(STATE_DEBUG))
+		backend->debug(v);
+	backend->close(v);
+	if (s->fields & TRANSLATION_FIELDS)
+		v->arch.asid_generation = 0;	/* the guest's own translations go */
+	if ((s->fields & DEBUG_FIELDS) || v->arch.debug & STATE_DEBUG_DR)
+		v->arch.dr_live = 1;
+	v->arch.work = 1;
 	return 0;
 }
 
@@ -214,35 +181,4 @@ s64 op_KVM_GET_XSAVE(struct call *c)
 s64 op_KVM_SET_XSAVE(struct call *c)
 {
 	return fpu_set(c->vcpu, c->buf) ? -EINVAL : 0;
-}
-
-s64 op_KVM_GET_XCRS(struct call *c)
-{
-	struct abi_xcrs *x = (struct abi_xcrs *)c->buf;
-
-	if (!fpu_mask)
-		return -EINVAL;
-	memset(x, 0, sizeof(*x));
-	x->nr_xcrs = 1;
-	x->xcrs[0].value = c->vcpu->arch.xcr0;
-	c->out = sizeof(*x);
-	return 0;
-}
-
-s64 op_KVM_SET_XCRS(struct call *c)
-{
-	const struct abi_xcrs *x = (const struct abi_xcrs *)c->buf;
-	u32 i;
-
-	if (!fpu_mask || x->nr_xcrs > ARRAY_SIZE(x->xcrs) || x->flags)
-		return -EINVAL;
-	for (i = 0; i < x->nr_xcrs; i++) {
-		if (x->xcrs[i].xcr)
-			continue;
-		if (!fpu_xcr0_valid(x->xcrs[i].value))
-			return -EINVAL;
-		c->vcpu->arch.xcr0 = x->xcrs[i].value;
-		break;
-	}
-	return 0;
 }

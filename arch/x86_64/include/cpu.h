@@ -35,6 +35,7 @@
 #define EFER_NXE (1ull << 11)
 #define EFER_SVME (1ull << 12)
 #define EFER_FFXSR (1ull << 14)
+#define EFER_KNOWN (EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE | EFER_FFXSR)
 
 #define DR6_BS (1ull << 14)
 

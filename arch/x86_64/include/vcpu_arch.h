@@ -15,21 +15,16 @@ struct vm;
 struct vcpu;
 struct pool;
 
-/* What waits to be injected, in KVM's terms (kvm_vcpu_events). */
+/* What waits to be injected. */
 struct events {
-	u8 exception;		/* 1: pending or to be injected again */
-	u8 exception_vector;
-	u8 exception_has_error;
-	u8 interrupt;		/* 1: to be injected at the next entry */
-	u8 interrupt_vector;
-	u8 interrupt_soft;	/* software interrupt that was interrupted: length in soft_length */
+	u64 exception;		/* encoded (EVENT_*), with its error << 32; 0: none */
+	u32 interrupt;		/* encoded; 0: none */
 	u8 nmi_pending;
 	u8 nmi_injected;
 	u8 nmi_masked;
 	u8 nmi_iret;		/* an IRET that ends the mask is under way, at nmi_iret_rip */
 	u8 step;		/* this entry steps over that IRET, for the NMI behind it */
 	u8 step_tf;		/* the guest's own trap flag meanwhile */
-	u32 exception_error;
 	u64 nmi_iret_rip;
 };
 
@@ -45,17 +40,10 @@ struct vcpu_arch {
 	void *fpu;		/* XSAVE area */
 	u64 xcr0;
 	struct events events;
-	u64 apic_base;
 	u64 tsc_aux;
-	u64 tsc_adjust;
-	u64 tsc_offset;
 	u64 dr[4];
 	u32 dr_live;		/* the guest uses DR0 to DR3: switch them */
-	u8 debug_on;		/* the VMM's breakpoints are in place */
-	u32 debug_control;	/* KVM_SET_GUEST_DEBUG's, 0: the guest's own debugging only */
-	u64 debug_dr[4];	/* the VMM's breakpoints, with ABI_DEBUG_USE_HW_BP */
-	u64 debug_dr7;
-	u64 guest_dr7;		/* the guest's, while the VMM's is in place */
+	u32 debug;		/* STATE_DEBUG_*: the VMM debugs; 0: the guest's own debugging only */
 	u32 work;		/* 0: nothing special at the next entry (no event, window, debugging) */
 	u32 window;		/* this run's request_window */
 	u32 asid;
@@ -67,7 +55,6 @@ struct vcpu_arch {
 };
 
 struct vm_arch {
-	u64 tsc_offset;
 };
 
 /* The service VM's first state on a CPU: 64-bit mode, flat, interrupts off. */
@@ -97,25 +84,20 @@ struct backend {
 	void (*load)(struct cpu *cpu, struct vcpu *v);	/* the service VM's state out, the guest's in */
 	void (*unload)(struct cpu *cpu, struct vcpu *v);
 	void (*run)(struct cpu *cpu, struct vcpu *v);	/* in the guest until the exit page says what the driver has to do */
-	void (*get_sregs)(struct vcpu *v, struct abi_sregs *s);	/* segments, tables, control registers, EFER */
-	void (*set_sregs)(struct vcpu *v, const struct abi_sregs *s);
-	u64 *(*msr_slot)(struct vcpu *v, u32 msr);	/* where an MSR of the switched set lives; NULL: not one */
+	void (*open)(struct vcpu *v);			/* before what follows of a vCPU that is not loaded; then close */
+	void (*close)(struct vcpu *v);
+	int (*state_get)(struct vcpu *v, u32 field, u64 *value);	/* STATE_*; 0: not in the state block */
+	int (*state_set)(struct vcpu *v, u32 field, u64 value);
 	void (*get_regs)(struct vcpu *v, struct abi_regs *r);
 	void (*set_regs)(struct vcpu *v, const struct abi_regs *r);
 	void (*set_fields)(struct vcpu *v, u32 flags, const struct exit_resume *in);	/* RESUME_RAX, _RIP, _CR8 and the shadow */
-	void (*reset)(struct vcpu *v);
-	void (*debug)(struct vcpu *v);			/* debug_control was set from outside */
+	void (*debug)(struct vcpu *v);			/* arch.debug was set from outside */
 	void (*nmi_mask)(struct vcpu *v);		/* events.nmi_masked was set from outside */
-	void (*event_inject)(struct vcpu *v, u32 info, u32 error);	/* goes in with the next entry */
+	void (*event_inject)(struct vcpu *v, u64 event);	/* goes in with the next entry */
 	u32 (*event_blocked)(struct vcpu *v);		/* BLOCKED_BY_* now */
 	void (*event_windows)(struct vcpu *v, u32 windows);	/* the exits of these WINDOW_*, and of no others */
 	void (*event_step)(struct vcpu *v, int on);	/* the trap flag for the VMM's single step */
-	void (*set_tsc_offset)(struct vcpu *v, u64 offset);
-	u64 *(*special)(struct vcpu *v, int which);	/* SPECIAL_*: single fields */
 };
-
-/* SPECIAL_DR7 is the guest's own. */
-enum { SPECIAL_DR6, SPECIAL_DR7, SPECIAL_SHADOW, SPECIAL_CR2 };
 
 #define VENDOR_AMD 1u
 #define VENDOR_INTEL 2u
@@ -139,14 +121,7 @@ int fpu_set(struct vcpu *v, const u8 *image);	/* 4096 bytes of KVM_SET_XSAVE; 1:
 void cpuid_guest(struct vcpu *v, u64 cr4);
 /* CPUID as the service VM sees it. */
 struct cpuid cpuid_service(u32 leaf, u32 subleaf, u64 cr4);
-int cpuid_has(const struct vcpu *v, u32 leaf, int reg, u32 bit);
 
-/* 0, 1 = #GP, or MSR_UNKNOWN: not one of ours. host: it is KVM_SET_MSRS that writes. */
-#define MSR_UNKNOWN 2
-int msr_read(struct vcpu *v, u32 msr, u64 *value);
-int msr_write(struct vcpu *v, u32 msr, u64 value, int host);
-void msr_reset(struct vcpu *v);
-int efer_valid(u64 efer);
 
 /* ---- guest/event.c ---- */
 
@@ -165,9 +140,9 @@ enum { WINDOW_INTERRUPT = 1, WINDOW_NMI = 2 };
 void queue_exception(struct vcpu *v, u32 vector, int has_error, u32 error);
 /* Before an entry with work set. */
 void event_in(struct vcpu *v);
-/* After an exit that something special led to: info is the event whose delivery it interrupted. */
-void event_out(struct vcpu *v, u32 info, u32 error);
-void event_requeue(struct vcpu *v, u32 info, u32 error);
+/* After an exit that something special led to: `event` is the one whose delivery it interrupted. */
+void event_out(struct vcpu *v, u64 event);
+void event_requeue(struct vcpu *v, u64 event);
 /* The interrupt window's exit. 1: it was the driver's wish, 0: it was an event's. */
 int event_window_open(struct vcpu *v);
 

@@ -41,13 +41,13 @@ static void step_off(struct events *e, struct vmcb *b)
 	e->step = 0;
 }
 
-void svm_event_inject(struct vcpu *v, u32 info, u32 error)
+void svm_event_inject(struct vcpu *v, u64 event)
 {
 	struct vmcb *b = v->arch.vmcb;
 
-	if (EVENT_TYPE(info) == EVENT_NMI)
+	if (EVENT_TYPE(event) == EVENT_NMI)
 		b->intercept1 |= INTERCEPT_IRET;
-	b->event_inj = info | (u64)error << 32;
+	b->event_inj = event;
 }
 
 u32 svm_event_blocked(struct vcpu *v)
@@ -141,7 +141,7 @@ static int exit_cpuid(struct cpu *cpu, struct vcpu *v, struct vmcb *b)
 
 static int exit_vmmcall(struct cpu *cpu, struct vcpu *v, struct vmcb *b)
 {
-	int wide = (b->efer & EFER_LMA) && (b->cs.attr & 0x200);
+	int wide = (b->efer & EFER_LMA) && (b->seg[SEG_CS].attr & 0x200);
 	u64 number = wide ? b->rax : (u32)b->rax;
 	s64 result = b->cpl ? -KVM_EPERM : number == KVM_HC_VAPIC_POLL_IRQ ? 0 : -KVM_ENOSYS;
 
@@ -208,9 +208,8 @@ static inline void exit_common(struct vcpu *v, u32 reason)
 	x->reason = reason;
 	x->rip = b->rip;
 	x->rflags = b->rflags;
-	x->cs_base = b->cs.base;
+	x->cs_base = b->seg[SEG_CS].base;
 	x->cr8 = b->int_control & 15;
-	x->apic_base = v->arch.apic_base;
 	x->if_flag = b->rflags >> 9 & 1;
 	x->ready = x->if_flag && !b->int_shadow && !(v->arch.work && (e->exception | e->nmi_injected | e->interrupt));
 }
@@ -249,14 +248,6 @@ static int exit_hlt(struct cpu *cpu, struct vcpu *v, struct vmcb *b)
 	return 1;
 }
 
-static void seg_out(struct exit_seg_state *to, const struct vmcb_seg *from)
-{
-	to->base = from->base;
-	to->limit = from->limit;
-	to->selector = from->selector;
-	to->attr = from->attr;
-}
-
 /* All that an instruction decoder needs. */
 static void exit_full(struct vcpu *v, struct vmcb *b, u32 reason)
 {
@@ -271,14 +262,9 @@ static void exit_full(struct vcpu *v, struct vmcb *b, u32 reason)
 	x->efer = b->efer & ~EFER_SVME;
 	x->cpl = b->cpl;
 	x->shadow = b->int_shadow & 1;
-	seg_out(&x->seg[SEG_ES], &b->es);
-	seg_out(&x->seg[SEG_CS], &b->cs);
-	seg_out(&x->seg[SEG_SS], &b->ss);
-	seg_out(&x->seg[SEG_DS], &b->ds);
-	/* VMLOAD state is in the processor, not yet in the VMCB. */
+	/* VMLOAD state (FS, GS) is in the processor, not yet in the VMCB. */
 	vmsave(v->arch.vmcb_pa);
-	seg_out(&x->seg[SEG_FS], &b->fs);
-	seg_out(&x->seg[SEG_GS], &b->gs);
+	memcpy(x->seg, b->seg, sizeof(x->seg));
 	x->insn_len = b->insn_len <= 15 ? b->insn_len : 15;
 	if (x->insn_len)
 		memcpy(x->insn, b->insn, 15);
@@ -298,7 +284,7 @@ static int exit_dr(struct cpu *cpu, struct vcpu *v, struct vmcb *b)
 {
 	u32 i;
 
-	if (v->arch.debug_control & ABI_DEBUG_USE_HW_BP)
+	if (v->arch.debug & STATE_DEBUG_DR)
 		return exit_emulate(cpu, v, b);
 	b->intercept_dr = 0;
 	if (v->arch.dr_live)
@@ -330,30 +316,18 @@ static int exit_io(struct cpu *cpu, struct vcpu *v, struct vmcb *b)
 	return 1;
 }
 
-/* A register that is not ours is the driver's. */
+/* What passes without an exit is in the permission map; all else is the driver's. */
 static int exit_msr(struct cpu *cpu, struct vcpu *v, struct vmcb *b)
 {
-	u64 value = (u32)b->rax | v->arch.regs.rdx << 32;
-	u32 msr = (u32)v->arch.regs.rcx, write = (u32)b->exit_info1;
-	int result = write ? msr_write(v, msr, value, 0) : msr_read(v, msr, &value);
+	struct exit_state *x = &v->page->out;
 
 	(void)cpu;
-	if (result == MSR_UNKNOWN) {
-		exit_common(v, EXIT_MSR);
-		v->page->out.port = msr;
-		v->page->out.write = write;
-		v->page->out.data = value;
-		v->page->out.next_rip = svm_next_rip(b, 2);
-		return 1;
-	}
-	if (result)
-		return fault_gp(v);
-	if (!write) {
-		b->rax = (u32)value;
-		v->arch.regs.rdx = value >> 32;
-	}
-	svm_skip(b, 2);
-	return 0;
+	exit_common(v, EXIT_MSR);
+	x->port = (u32)v->arch.regs.rcx;
+	x->write = (u32)b->exit_info1;
+	x->data = (u32)b->rax | v->arch.regs.rdx << 32;
+	x->next_rip = svm_next_rip(b, 2);
+	return 1;
 }
 
 static int exit_npf(struct cpu *cpu, struct vcpu *v, struct vmcb *b)
@@ -397,7 +371,7 @@ static int exit_db(struct cpu *cpu, struct vcpu *v, struct vmcb *b)
 		if (!e->step_tf)
 			return 0;
 	}
-	if (v->arch.debug_control & (ABI_DEBUG_SINGLESTEP | ABI_DEBUG_USE_HW_BP))
+	if (v->arch.debug & (STATE_DEBUG_STEP | STATE_DEBUG_DR))
 		return exit_debug(v, b, VECTOR_DB);
 	queue_exception(v, VECTOR_DB, 0, 0);
 	return 0;
@@ -524,7 +498,7 @@ void svm_guest_run(struct cpu *cpu, struct vcpu *v)
 		b->event_inj = 0;
 		if (unlikely((b->exit_int_info & EVENT_VALID) || special || v->arch.events.step)) {
 			step_off(&v->arch.events, b);
-			event_out(v, (u32)b->exit_int_info, b->exit_int_info >> 32);
+			event_out(v, b->exit_int_info);
 		}
 	} while (!dispatch_exit(cpu, v, b));
 }

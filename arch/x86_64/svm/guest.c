@@ -14,27 +14,21 @@
 #include "errno.h"
 #include "switch.h"
 
-static void segment_reset(struct vmcb_seg *s, u16 attr)
-{
-	*s = (struct vmcb_seg) { .attr = attr, .limit = 0xffff };
-}
+static const u16 reset_attr[SEG_COUNT] = {
+	0x93, 0x9b, 0x93, 0x93, 0x93, 0x93, [SEG_LDTR] = 0x82, [SEG_TR] = 0x8b,
+};
 
 /* As after RESET: real mode at 0xfffffff0. */
 void svm_guest_reset(struct vcpu *v)
 {
 	struct vmcb *b = v->arch.vmcb;
+	u32 i;
 
-	memset(&b->es, 0, sizeof(*b) - 0x400);
-	segment_reset(&b->es, 0x93);
-	segment_reset(&b->ss, 0x93);
-	segment_reset(&b->ds, 0x93);
-	segment_reset(&b->fs, 0x93);
-	segment_reset(&b->gs, 0x93);
-	segment_reset(&b->gdtr, 0);
-	segment_reset(&b->idtr, 0);
-	segment_reset(&b->ldtr, 0x82);
-	segment_reset(&b->tr, 0x8b);
-	b->cs = (struct vmcb_seg) { 0xf000, 0x9b, 0xffff, 0xffff0000 };
+	memset(b->seg, 0, sizeof(*b) - __builtin_offsetof(struct vmcb, seg));
+	for (i = 0; i < SEG_COUNT; i++)
+		b->seg[i] = (struct state_segment) { .attr = reset_attr[i], .limit = 0xffff };
+	b->seg[SEG_CS].selector = 0xf000;
+	b->seg[SEG_CS].base = 0xffff0000;
 	b->rip = 0xfff0;
 	b->rflags = RFLAGS_FIXED;
 	b->cr0 = CR0_ET | CR0_CD | CR0_NW;
@@ -76,7 +70,6 @@ int svm_vcpu_init(struct vcpu *v)
 	b->msrpm_pa = svm_guest_msrpm_pa;
 	b->np_enable = 1;
 	b->ncr3 = v->vm->pt.root;
-	b->tsc_offset = v->vm->arch.tsc_offset;
 	svm_guest_reset(v);
 	return 0;
 }
@@ -86,7 +79,7 @@ void svm_load(struct cpu *cpu, struct vcpu *v)
 	vmsave(cpu->vmcb_pa);
 	fpu_load(cpu, v);
 	if (unlikely(v->arch.dr_live))
-		dr_swap(cpu->dr, v->arch.debug_control & ABI_DEBUG_USE_HW_BP ? v->arch.debug_dr : v->arch.dr);
+		dr_swap(cpu->dr, v->arch.dr);
 	if (v->arch.tsc_aux != cpu->tsc_aux)
 		wrmsr(MSR_TSC_AUX, v->arch.tsc_aux);
 	predictor_switch(cpu, v);
@@ -99,7 +92,7 @@ void svm_unload(struct cpu *cpu, struct vcpu *v)
 	if (v->arch.tsc_aux != cpu->tsc_aux)
 		wrmsr(MSR_TSC_AUX, cpu->tsc_aux);
 	if (unlikely(v->arch.dr_live))
-		dr_swap(v->arch.debug_control & ABI_DEBUG_USE_HW_BP ? v->arch.debug_dr : v->arch.dr, cpu->dr);
+		dr_swap(v->arch.dr, cpu->dr);
 	fpu_unload(cpu, v);
 	vmload(cpu->vmcb_pa);
 }
@@ -128,122 +121,69 @@ void svm_set_regs(struct vcpu *v, const struct abi_regs *r)
 	b->rflags = r->rflags | RFLAGS_FIXED;
 }
 
-static void seg_get(const struct vmcb_seg *s, struct abi_segment *a)
+/* ---- fields of struct state_fields ---- */
+
+/* The VMCB is memory: to be had at any time. */
+void svm_open(struct vcpu *v)
 {
-	*a = (struct abi_segment) {
-		.base = s->base, .limit = s->limit, .selector = s->selector,
-		.type = s->attr & 15, .s = s->attr >> 4 & 1, .dpl = s->attr >> 5 & 3, .present = s->attr >> 7 & 1,
-		.avl = s->attr >> 8 & 1, .l = s->attr >> 9 & 1, .db = s->attr >> 10 & 1,
-		.g = s->limit > 0xfffff,	/* the VMCB's own G bit means nothing: limits are in bytes */
-	};
-	a->unusable = !a->present;
+	(void)v;
 }
 
-static void seg_set(struct vmcb_seg *s, const struct abi_segment *a)
+#define AT(member) __builtin_offsetof(struct vmcb, member)
+
+/* Segments come first, in the VMCB's own order. */
+static const u16 places[STATE_COUNT] = {
+	[STATE_CR0] = AT(cr0), [STATE_CR2] = AT(cr2), [STATE_CR3] = AT(cr3), [STATE_CR4] = AT(cr4),
+	[STATE_CR8] = AT(int_control), [STATE_EFER] = AT(efer), [STATE_DR6] = AT(dr6), [STATE_DR7] = AT(dr7),
+	[STATE_STAR] = AT(star), [STATE_LSTAR] = AT(lstar), [STATE_CSTAR] = AT(cstar), [STATE_SFMASK] = AT(sfmask),
+	[STATE_KERNEL_GS_BASE] = AT(kernel_gs_base), [STATE_SYSENTER_CS] = AT(sysenter_cs),
+	[STATE_SYSENTER_ESP] = AT(sysenter_esp), [STATE_SYSENTER_EIP] = AT(sysenter_eip), [STATE_PAT] = AT(g_pat),
+	[STATE_TSC_OFFSET] = AT(tsc_offset), [STATE_SHADOW] = AT(int_shadow),
+};
+
+#define FIELD_SS (2 * SEG_SS)
+#define FIELD_SS_DPL (3ull << 21)
+
+static u64 *place(struct vmcb *b, u32 field)
 {
-	s->base = a->base;
-	s->limit = a->limit;
-	s->selector = a->selector;
-	s->attr = (u16)((a->type & 15) | (a->s & 1) << 4 | (a->dpl & 3) << 5 |
-			((a->present & 1) && !a->unusable) << 7 | (a->avl & 1) << 8 | (a->l & 1) << 9 |
-			(a->db & 1) << 10 | (a->g & 1) << 11);
+	if (field < STATE_CR0)
+		return (u64 *)b->seg + field;
+	return places[field] ? (u64 *)((u8 *)b + places[field]) : NULL;
 }
 
-void svm_get_sregs(struct vcpu *v, struct abi_sregs *s)
+int svm_state_get(struct vcpu *v, u32 field, u64 *value)
 {
 	struct vmcb *b = v->arch.vmcb;
-	struct abi_segment *data[] = { &s->ds, &s->es, &s->fs, &s->gs };
-	u32 i;
+	const u64 *at = place(b, field);
 
-	seg_get(&b->cs, &s->cs);
-	seg_get(&b->ds, &s->ds);
-	seg_get(&b->es, &s->es);
-	seg_get(&b->fs, &s->fs);
-	seg_get(&b->gs, &s->gs);
-	seg_get(&b->ss, &s->ss);
-	seg_get(&b->tr, &s->tr);
-	seg_get(&b->ldtr, &s->ldt);
-	/* What VMX would insist on, for the sake of saved states (as KVM). */
-	for (i = 0; i < ARRAY_SIZE(data); i++)
-		data[i]->type |= !data[i]->unusable;
-	s->tr.type |= 2;
-	s->ss.dpl = b->cpl;
-	if (s->ss.unusable)
-		s->ss.db = 0;
-	s->gdt.base = b->gdtr.base;
-	s->gdt.limit = (u16)b->gdtr.limit;
-	s->idt.base = b->idtr.base;
-	s->idt.limit = (u16)b->idtr.limit;
-	s->cr0 = b->cr0;
-	s->cr2 = b->cr2;
-	s->cr3 = b->cr3;
-	s->cr4 = b->cr4;
-	s->cr8 = b->int_control & 15;
-	s->efer = b->efer & ~EFER_SVME;
-}
-
-void svm_set_sregs(struct vcpu *v, const struct abi_sregs *s)
-{
-	struct vmcb *b = v->arch.vmcb;
-
-	seg_set(&b->cs, &s->cs);
-	seg_set(&b->ds, &s->ds);
-	seg_set(&b->es, &s->es);
-	seg_set(&b->fs, &s->fs);
-	seg_set(&b->gs, &s->gs);
-	seg_set(&b->ss, &s->ss);
-	seg_set(&b->tr, &s->tr);
-	seg_set(&b->ldtr, &s->ldt);
-	b->cpl = s->ss.dpl & 3;
-	b->gdtr.base = s->gdt.base;
-	b->gdtr.limit = s->gdt.limit;
-	b->idtr.base = s->idt.base;
-	b->idtr.limit = s->idt.limit;
-	b->cr0 = s->cr0 | CR0_ET;
-	b->cr2 = s->cr2;
-	b->cr3 = s->cr3;
-	b->cr4 = s->cr4;
-	b->int_control = (b->int_control & ~V_TPR_MASK) | (s->cr8 & 15);
-	b->efer = s->efer | EFER_SVME;
-	v->arch.asid_generation = 0;	/* the guest's own translations go: CR0, CR3, CR4 or EFER may differ */
-}
-
-u64 *svm_msr_slot(struct vcpu *v, u32 msr)
-{
-	struct vmcb *b = v->arch.vmcb;
-
-	switch (msr) {
-	case MSR_FS_BASE: return &b->fs.base;
-	case MSR_GS_BASE: return &b->gs.base;
-	case MSR_KERNEL_GS_BASE: return &b->kernel_gs_base;
-	case MSR_STAR: return &b->star;
-	case MSR_LSTAR: return &b->lstar;
-	case MSR_CSTAR: return &b->cstar;
-	case MSR_SFMASK: return &b->sfmask;
-	case MSR_SYSENTER_CS: return &b->sysenter_cs;
-	case MSR_SYSENTER_ESP: return &b->sysenter_esp;
-	case MSR_SYSENTER_EIP: return &b->sysenter_eip;
-	case MSR_PAT: return &b->g_pat;
-	case MSR_EFER: return &b->efer;
-	default: return NULL;
+	if (!at)
+		return 0;
+	switch (field) {
+	case FIELD_SS: *value = (*at & ~FIELD_SS_DPL) | (u64)b->cpl << 21; break;
+	case STATE_CR8: *value = *at & 15; break;
+	case STATE_EFER: *value = *at & ~EFER_SVME; break;
+	case STATE_SHADOW: *value = *at & 1; break;
+	default: *value = *at;
 	}
+	return 1;
 }
 
-void svm_set_tsc_offset(struct vcpu *v, u64 offset)
-{
-	v->arch.vmcb->tsc_offset = offset;
-}
-
-u64 *svm_special(struct vcpu *v, int which)
+int svm_state_set(struct vcpu *v, u32 field, u64 value)
 {
 	struct vmcb *b = v->arch.vmcb;
+	u64 *at = place(b, field);
 
-	switch (which) {
-	case SPECIAL_DR6: return &b->dr6;
-	case SPECIAL_DR7: return v->arch.debug_control & ABI_DEBUG_USE_HW_BP ? &v->arch.guest_dr7 : &b->dr7;
-	case SPECIAL_CR2: return &b->cr2;
-	default: return &b->int_shadow;
+	if (!at)
+		return 0;
+	switch (field) {
+	case FIELD_SS: b->cpl = value >> 21 & 3; *at = value; break;
+	case STATE_CR0: *at = value | CR0_ET; break;
+	case STATE_CR8: *at = (*at & ~V_TPR_MASK) | (value & 15); break;
+	case STATE_EFER: *at = value | EFER_SVME; break;
+	case STATE_SHADOW: *at = value & 1; break;
+	default: *at = value;
 	}
+	return 1;
 }
 
 void svm_set_fields(struct vcpu *v, u32 flags, const struct exit_resume *in)
@@ -270,27 +210,13 @@ void svm_nmi_mask(struct vcpu *v)
 		v->arch.vmcb->intercept1 &= ~INTERCEPT_IRET;
 }
 
-/*
- * The VMM's breakpoints stand in DR0 to DR3 and DR7 instead of the guest's;
- * then the guest's own accesses are intercepted, and the driver does them.
- */
 void svm_debug(struct vcpu *v)
 {
 	struct vmcb *b = v->arch.vmcb;
-	int hardware = !!(v->arch.debug_control & ABI_DEBUG_USE_HW_BP);
 
-	v->arch.work = 1;
 	b->intercept_exception &= ~(1u << VECTOR_BP);
-	if (v->arch.debug_control & ABI_DEBUG_USE_SW_BP)
+	if (v->arch.debug & STATE_DEBUG_BP)
 		b->intercept_exception |= 1u << VECTOR_BP;
-	if (hardware && !v->arch.debug_on)
-		v->arch.guest_dr7 = b->dr7;
-	else if (!hardware && v->arch.debug_on)
-		b->dr7 = v->arch.guest_dr7;
-	v->arch.debug_on = (u8)hardware;
-	if (!hardware)
-		return;
-	b->dr7 = v->arch.debug_dr7;
-	b->intercept_dr = INTERCEPT_DR_ALL;
-	v->arch.dr_live = 1;
+	if (v->arch.debug & STATE_DEBUG_DR)
+		b->intercept_dr = INTERCEPT_DR_ALL;
 }

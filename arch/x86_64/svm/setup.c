@@ -108,11 +108,7 @@ static INIT void svm_cpu_enable(struct cpu *cpu)
 /* 64-bit mode, flat segments, interrupts off: what both Linux's entry and its wakeup vector want. */
 void svm_service_init(struct cpu *cpu, const struct service_entry *e)
 {
-	static const struct vmcb_seg code = { 0x10, 0xa9b, 0xffffffff, 0 };
-	static const struct vmcb_seg data = { 0x18, 0xc93, 0xffffffff, 0 };
-	static const struct vmcb_seg none = { 0, 0, 0xffff, 0 };
-	static const struct vmcb_seg tss = { 0, 0x8b, 0xffff, 0 };
-	static const struct vmcb_seg ldt = { 0, 0x82, 0xffff, 0 };
+	static const struct state_segment data = { 0x18, 0xc93, 0xffffffff, 0 };
 	struct vmcb *b = cpu->vmcb;
 
 	memset(b, 0, sizeof(*b));
@@ -125,12 +121,11 @@ void svm_service_init(struct cpu *cpu, const struct service_entry *e)
 	b->tlb_control = TLB_FLUSH_ALL;
 	b->np_enable = 1;
 	b->ncr3 = service_pt_root();
-	b->es = b->ss = b->ds = data;
-	b->fs = b->gs = data;
-	b->cs = code;
-	b->gdtr = b->idtr = none;
-	b->ldtr = ldt;
-	b->tr = tss;
+	b->seg[SEG_ES] = b->seg[SEG_SS] = b->seg[SEG_DS] = b->seg[SEG_FS] = b->seg[SEG_GS] = data;
+	b->seg[SEG_CS] = (struct state_segment) { 0x10, 0xa9b, 0xffffffff, 0 };
+	b->seg[SEG_GDTR].limit = b->seg[SEG_IDTR].limit = 0xffff;
+	b->seg[SEG_LDTR] = (struct state_segment) { 0, 0x82, 0xffff, 0 };
+	b->seg[SEG_TR] = (struct state_segment) { 0, 0x8b, 0xffff, 0 };
 	b->efer = EFER_SVME | EFER_LME | EFER_LMA | EFER_NXE;
 	b->cr0 = CR0_PG | CR0_PE | CR0_ET | CR0_NE | CR0_WP;
 	b->cr3 = e->cr3;
@@ -170,15 +165,13 @@ const struct backend svm_backend = {
 	.load = svm_load,
 	.unload = svm_unload,
 	.run = svm_guest_run,
-	.get_sregs = svm_get_sregs,
-	.set_sregs = svm_set_sregs,
+	.open = svm_open,
+	.close = svm_open,
+	.state_get = svm_state_get,
+	.state_set = svm_state_set,
 	.get_regs = svm_get_regs,
 	.set_regs = svm_set_regs,
-	.msr_slot = svm_msr_slot,
-	.set_tsc_offset = svm_set_tsc_offset,
-	.special = svm_special,
 	.set_fields = svm_set_fields,
-	.reset = svm_guest_reset,
 	.debug = svm_debug,
 	.nmi_mask = svm_nmi_mask,
 	.event_inject = svm_event_inject,

@@ -7,13 +7,7 @@
 #define VMCB_H
 
 #include "types.h"
-
-struct vmcb_seg {
-	u16 selector;
-	u16 attr;	/* type 3:0, S 4, DPL 6:5, P 7, AVL 8, L 9, D/B 10, G 11 */
-	u32 limit;
-	u64 base;
-};
+#include "abi/x86_64/state.h"
 
 struct vmcb {
 	u32 intercept_cr;		/* reads 15:0, writes 31:16 */
@@ -49,7 +43,7 @@ struct vmcb {
 	u8 reserved4[0x400 - 0xe0];
 
 	/* State save area. */
-	struct vmcb_seg es, cs, ss, ds, fs, gs, gdtr, ldtr, idtr, tr;
+	struct state_segment seg[SEG_COUNT];
 	u8 reserved5[0x4cb - 0x4a0];
 	u8 cpl;
 	u32 reserved6;
@@ -71,7 +65,7 @@ struct vmcb {
 _Static_assert(__builtin_offsetof(struct vmcb, asid) == 0x58, "VMCB");
 _Static_assert(__builtin_offsetof(struct vmcb, event_inj) == 0xa8, "VMCB");
 _Static_assert(__builtin_offsetof(struct vmcb, insn_len) == 0xd0, "VMCB");
-_Static_assert(__builtin_offsetof(struct vmcb, es) == 0x400, "VMCB");
+_Static_assert(__builtin_offsetof(struct vmcb, seg) == 0x400, "VMCB");
 _Static_assert(__builtin_offsetof(struct vmcb, cpl) == 0x4cb, "VMCB");
 _Static_assert(__builtin_offsetof(struct vmcb, efer) == 0x4d0, "VMCB");
 _Static_assert(__builtin_offsetof(struct vmcb, cr4) == 0x548, "VMCB");

@@ -26,14 +26,16 @@ static void nmi_unmask(struct vcpu *v)
 }
 
 /* An exception has no error code in real mode (27.2.1.3). */
-void vmx_event_inject(struct vcpu *v, u32 info, u32 error)
+void vmx_event_inject(struct vcpu *v, u64 event)
 {
+	u32 info = (u32)event;
+
 	if (EVENT_TYPE(info) == EVENT_NMI)
 		nmi_unmask(v);
 	if ((info & EVENT_ERROR) && !(vmread(VMCS_GUEST_CR0) & CR0_PE))
 		info &= ~EVENT_ERROR;
 	if (info & EVENT_ERROR)
-		vmwrite(VMCS_ENTRY_ERROR, error);
+		vmwrite(VMCS_ENTRY_ERROR, event >> 32);
 	vmwrite(VMCS_ENTRY_EVENT, info);
 }
 
@@ -67,7 +69,7 @@ void vmx_event_step(struct vcpu *v, int on)
 /* The guest was not entered: what was to be injected waits again. */
 static void events_cancel(struct vcpu *v)
 {
-	event_requeue(v, (u32)vmread(VMCS_ENTRY_EVENT), (u32)vmread(VMCS_ENTRY_ERROR));
+	event_requeue(v, (u32)vmread(VMCS_ENTRY_EVENT) | vmread(VMCS_ENTRY_ERROR) << 32);
 	vmwrite(VMCS_ENTRY_EVENT, 0);
 }
 
@@ -213,7 +215,6 @@ static inline void exit_common(struct vcpu *v, u32 reason)
 	x->rflags = vmx_slot_read(v, SLOT_RFLAGS);
 	x->cs_base = vmread(VMCS_GUEST_BASE + 2 * VSEG_CS);
 	x->cr8 = v->arch.vmx->apic[APIC_TPR] >> 4;
-	x->apic_base = v->arch.apic_base;
 	x->if_flag = x->rflags >> 9 & 1;
 	x->ready = x->if_flag && !vmx_slot_read(v, SLOT_SHADOW) && !(v->arch.work && (e->exception | e->nmi_injected | e->interrupt));
 }
@@ -273,17 +274,6 @@ static int exit_hlt(struct cpu *cpu, struct vcpu *v)
 	return 1;
 }
 
-/* Rights to the exit page's form: AVL, L, D/B and G follow P there. */
-static void seg_out(struct exit_seg_state *to, enum vmcs_segment s)
-{
-	u32 rights = (u32)vmread(VMCS_GUEST_RIGHTS + 2 * s);
-
-	to->base = vmread(VMCS_GUEST_BASE + 2 * s);
-	to->limit = (u32)vmread(VMCS_GUEST_LIMIT + 2 * s);
-	to->selector = (u16)vmread(VMCS_GUEST_SELECTOR + 2 * s);
-	to->attr = rights & RIGHTS_UNUSABLE ? 0 : (u16)((rights & 0xff) | (rights >> 4 & 0xf00));
-}
-
 /* All that an instruction decoder needs. */
 static void exit_full(struct vcpu *v, u32 reason)
 {
@@ -296,11 +286,11 @@ static void exit_full(struct vcpu *v, u32 reason)
 	asm volatile("mov %%cr2, %0" : "=r"(x->cr2));
 	x->cr3 = vmread(VMCS_GUEST_CR3);
 	x->cr4 = vmread(VMCS_GUEST_CR4) & ~CR4_VMXE;
-	x->efer = vmx_slot_read(v, SLOT_EFER);
+	x->efer = vmread(VMCS_GUEST_EFER);
 	x->cpl = vmx_cpl();
 	x->shadow = (u32)vmx_slot_read(v, SLOT_SHADOW);
-	for (i = VSEG_ES; i <= VSEG_GS; i++)
-		seg_out(&x->seg[i], i);
+	for (i = 0; i < ARRAY_SIZE(x->seg); i++)
+		x->seg[i] = vmx_segment(i);
 	x->insn_len = 0;	/* VMX gives no instruction bytes */
 }
 
@@ -315,7 +305,7 @@ static int exit_emulate(struct cpu *cpu, struct vcpu *v)
 /* The first touch of a debug register: from here on they are switched with the vCPU. */
 static int exit_dr(struct cpu *cpu, struct vcpu *v)
 {
-	if (v->arch.debug_control & ABI_DEBUG_USE_HW_BP)
+	if (v->arch.debug & STATE_DEBUG_DR)
 		return exit_emulate(cpu, v);
 	vmx_proc_set(v, v->arch.vmx->proc & ~PROC_MOV_DR);
 	vmx_debug_live(cpu, v);
@@ -350,47 +340,29 @@ static int exit_io(struct cpu *cpu, struct vcpu *v)
 	return 1;
 }
 
-/* A register that is not ours is the driver's. */
-static int exit_msr(struct vcpu *v, u32 write, u64 value, int result)
+/* What passes without an exit is in the bitmap; all else is the driver's. */
+static int exit_msr(struct vcpu *v, u32 write)
 {
 	struct exit_state *x = &v->page->out;
 
-	if (result != MSR_UNKNOWN)
-		return fault_gp(v);
 	exit_common(v, EXIT_MSR);
 	x->port = (u32)v->arch.regs.rcx;
 	x->write = write;
-	x->data = value;
+	x->data = (u32)v->arch.regs.rax | v->arch.regs.rdx << 32;
 	x->next_rip = x->rip + vmread(VMCS_EXIT_LENGTH);
 	return 1;
 }
 
 static int exit_rdmsr(struct cpu *cpu, struct vcpu *v)
 {
-	struct gprs *r = &v->arch.regs;
-	u64 value;
-	int result = msr_read(v, (u32)r->rcx, &value);
-
 	(void)cpu;
-	if (result)
-		return exit_msr(v, 0, 0, result);
-	r->rax = (u32)value;
-	r->rdx = value >> 32;
-	vmx_skip();
-	return 0;
+	return exit_msr(v, 0);
 }
 
 static int exit_wrmsr(struct cpu *cpu, struct vcpu *v)
 {
-	struct gprs *r = &v->arch.regs;
-	u64 value = (u32)r->rax | r->rdx << 32;
-	int result = msr_write(v, (u32)r->rcx, value, 0);
-
 	(void)cpu;
-	if (result)
-		return exit_msr(v, 1, value, result);
-	vmx_skip();
-	return 0;
+	return exit_msr(v, 1);
 }
 
 static int exit_ept(struct cpu *cpu, struct vcpu *v)
@@ -434,13 +406,13 @@ static int exit_db(struct cpu *cpu, struct vcpu *v)
 {
 	u64 dr6, why = vmread(VMCS_QUALIFICATION) & 0x600f;
 
-	if (v->arch.debug_control & (ABI_DEBUG_SINGLESTEP | ABI_DEBUG_USE_HW_BP))
+	if (v->arch.debug & (STATE_DEBUG_STEP | STATE_DEBUG_DR))
 		return exit_debug(v, VECTOR_DB, DR6_RESET | why);
 	vmx_debug_live(cpu, v);
 	asm volatile("mov %%db6, %0" : "=r"(dr6));
 	dr6 = (dr6 & ~0xfull) | why;
 	asm volatile("mov %0, %%db6" : : "r"(dr6));
-	*vmx_slot(v, SLOT_DR7) &= ~(1ull << 13);
+	vmwrite(VMCS_GUEST_DR7, vmread(VMCS_GUEST_DR7) & ~(1ull << 13));
 	queue_exception(v, VECTOR_DB, 0, 0);
 	return 0;
 }
@@ -561,7 +533,7 @@ static int guest_enter(struct cpu *cpu, struct vcpu *v)
 	if (unlikely((info & EVENT_VALID) || special)) {
 		if (v->arch.events.nmi_masked)
 			v->arch.events.nmi_masked = vmread(VMCS_GUEST_INTERRUPTIBILITY) >> 3 & 1;
-		event_out(v, info, info & EVENT_ERROR ? (u32)vmread(VMCS_VECTORING_ERROR) : 0);
+		event_out(v, info | (info & EVENT_ERROR ? vmread(VMCS_VECTORING_ERROR) << 32 : 0));
 	}
 	return dispatch_exit(cpu, v, reason);
 }

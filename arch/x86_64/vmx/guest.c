@@ -4,7 +4,7 @@
  * KVM's register structs to and from the VMCS.
  *
  * Invariant: a user vCPU's VMCS is active on a CPU only while that CPU works on
- * the vCPU: vmx_unload() and close_vmcs() clear it, so that any CPU may take it
+ * the vCPU: vmx_close() clears it, so that any CPU may take it
  * next, and its memory may go back to the service VM (SDM 25.11.1). Meanwhile
  * the processor holds the service VM's MSRs, CR2, FPU state and debug registers.
  * See: SDM vol. 3, 10.1 (reset state), 25.4 (guest state), 27.3 (what an entry checks).
@@ -25,30 +25,23 @@
 
 #define MSR_FLUSH_CMD 0x10b
 
-static const u16 slot_fields[SLOT_EFER] = {
-	[SLOT_FS_BASE] = VMCS_GUEST_BASE + 2 * VSEG_FS, [SLOT_GS_BASE] = VMCS_GUEST_BASE + 2 * VSEG_GS,
-	[SLOT_SYSENTER_CS] = VMCS_GUEST_SYSENTER_CS, [SLOT_SYSENTER_ESP] = VMCS_GUEST_SYSENTER_ESP,
-	[SLOT_SYSENTER_EIP] = VMCS_GUEST_SYSENTER_EIP, [SLOT_PAT] = VMCS_GUEST_PAT, [SLOT_DR7] = VMCS_GUEST_DR7,
+static const u16 slot_fields[SLOT_SHADOW] = {
 	[SLOT_RIP] = VMCS_GUEST_RIP, [SLOT_RSP] = VMCS_GUEST_RSP, [SLOT_RFLAGS] = VMCS_GUEST_RFLAGS,
 };
 
 /* ---- the VMCS, and copies of some of its fields ---- */
 
-static void open_vmcs(struct vcpu *v)
+void vmx_open(struct vcpu *v)
 {
-	if (!v->arch.vmx->loaded)
-		vmptrld(v->arch.vmcb_pa);
+	vmptrld(v->arch.vmcb_pa);
 }
 
-static void close_vmcs(struct vcpu *v)
+void vmx_close(struct vcpu *v)
 {
-	if (v->arch.vmx->loaded)
-		return;
 	vmclear(v->arch.vmcb_pa);
 	vmptrld(cpu_this()->vmcb_pa);
 }
 
-/* The VMCS is open. */
 u64 vmx_slot_read(struct vcpu *v, u32 i)
 {
 	struct vmx_vcpu *x = v->arch.vmx;
@@ -59,22 +52,16 @@ u64 vmx_slot_read(struct vcpu *v, u32 i)
 	if (i == SLOT_SHADOW)
 		x->slot[i] = !!(vmread(VMCS_GUEST_INTERRUPTIBILITY) & BLOCKED_SHADOW);
 	else
-		x->slot[i] = vmread(i == SLOT_EFER ? VMCS_GUEST_EFER : slot_fields[i]);
+		x->slot[i] = vmread(slot_fields[i]);
 	return x->slot[i];
 }
 
 /* The caller changes it. */
 u64 *vmx_slot(struct vcpu *v, u32 i)
 {
-	struct vmx_vcpu *x = v->arch.vmx;
-
-	if (i < SLOT_FIELDS && !(x->known >> i & 1)) {
-		open_vmcs(v);
-		vmx_slot_read(v, i);
-		close_vmcs(v);
-	}
-	x->dirty |= 1u << i;
-	return &x->slot[i];
+	vmx_slot_read(v, i);
+	v->arch.vmx->dirty |= 1u << i;
+	return &v->arch.vmx->slot[i];
 }
 
 void vmx_proc_set(struct vcpu *v, u32 proc)
@@ -128,26 +115,14 @@ void vmx_slots_out(struct vcpu *v)
 	x->dirty = 0;
 	for (; dirty; dirty &= dirty - 1) {
 		i = (u32)__builtin_ctz(dirty);
-		if (i < SLOT_EFER)
+		if (i < SLOT_SHADOW)
 			vmwrite(slot_fields[i], x->slot[i]);
-		else if (i == SLOT_EFER)
-			efer_out(x->slot[i]);
-		else if (i == SLOT_SHADOW)
+		else
 			shadow_out(v);
-		else if (i <= SLOT_SFMASK && x->loaded)
-			wrmsr(MSR_STAR + i - SLOT_STAR, x->slot[i]);
 	}
 }
 
 /* ---- reset ---- */
-
-static void segment_out(enum vmcs_segment s, u32 selector, u64 base, u32 limit, u32 rights)
-{
-	vmwrite(VMCS_GUEST_SELECTOR + 2 * s, selector);
-	vmwrite(VMCS_GUEST_BASE + 2 * s, base);
-	vmwrite(VMCS_GUEST_LIMIT + 2 * s, limit);
-	vmwrite(VMCS_GUEST_RIGHTS + 2 * s, rights);
-}
 
 static void cr0_out(u64 cr0)
 {
@@ -155,33 +130,36 @@ static void cr0_out(u64 cr0)
 	vmwrite(VMCS_CR0_SHADOW, cr0 | CR0_ET);
 }
 
+static const u8 reset_rights[VSEG_COUNT] = {
+	0x93, 0x9b, 0x93, 0x93, 0x93, 0x93, [VSEG_LDTR] = 0x82, [VSEG_TR] = 0x8b,
+};
+
+/* The others are 0 since vmx_vmcs_init(). */
+static const struct { u16 field; u64 value; } reset_fields[] = {
+	{ VMCS_GUEST_GDTR_LIMIT, 0xffff }, { VMCS_GUEST_IDTR_LIMIT, 0xffff }, { VMCS_GUEST_CR3, 0 },
+	{ VMCS_GUEST_CR4, CR4_VMXE }, { VMCS_GUEST_EFER, 0 }, { VMCS_GUEST_DR7, 0x400 }, { VMCS_GUEST_PAT, PAT_RESET },
+};
+
 /* As after RESET: real mode at 0xfffffff0. */
-void vmx_guest_reset(struct vcpu *v)
+static void guest_reset(struct vcpu *v)
 {
 	struct vmx_vcpu *x = v->arch.vmx;
 	u32 i;
 
-	open_vmcs(v);
-	for (i = VSEG_ES; i <= VSEG_GS; i++)
-		segment_out(i, 0, 0, 0xffff, 0x93);
-	segment_out(VSEG_CS, 0xf000, 0xffff0000, 0xffff, 0x9b);
-	segment_out(VSEG_LDTR, 0, 0, 0xffff, 0x82);
-	segment_out(VSEG_TR, 0, 0, 0xffff, 0x8b);
-	vmwrite(VMCS_GUEST_GDTR_BASE, 0);
-	vmwrite(VMCS_GUEST_GDTR_LIMIT, 0xffff);
-	vmwrite(VMCS_GUEST_IDTR_BASE, 0);
-	vmwrite(VMCS_GUEST_IDTR_LIMIT, 0xffff);
-	vmwrite(VMCS_GUEST_CR3, 0);
-	vmwrite(VMCS_GUEST_CR4, CR4_VMXE);
+	for (i = VSEG_ES; i < VSEG_COUNT; i++) {
+		vmwrite(VMCS_GUEST_SELECTOR + 2 * i, i == VSEG_CS ? 0xf000 : 0);
+		vmwrite(VMCS_GUEST_BASE + 2 * i, i == VSEG_CS ? 0xffff0000 : 0);
+		vmwrite(VMCS_GUEST_LIMIT + 2 * i, 0xffff);
+		vmwrite(VMCS_GUEST_RIGHTS + 2 * i, reset_rights[i]);
+	}
+	for (i = 0; i < ARRAY_SIZE(reset_fields); i++)
+		vmwrite(reset_fields[i].field, reset_fields[i].value);
 	cr0_out(CR0_ET | CR0_CD | CR0_NW);
-	close_vmcs(v);
 	memset(x->slot, 0, sizeof(x->slot));
 	x->known = x->dirty = (1u << SLOT_FIELDS) - 1;
 	x->slot[SLOT_RIP] = 0xfff0;
 	x->slot[SLOT_RFLAGS] = RFLAGS_FIXED;
-	x->slot[SLOT_DR7] = 0x400;
 	x->slot[SLOT_DR6] = DR6_RESET;
-	x->slot[SLOT_PAT] = PAT_RESET;
 	x->apic[APIC_TPR] = 0;
 	memset(&v->arch.regs, 0, sizeof(v->arch.regs));
 	memset(&v->arch.events, 0, sizeof(v->arch.events));
@@ -205,13 +183,14 @@ int vmx_vcpu_init(struct vcpu *v)
 	vmwrite(VMCS_MSR_BITMAP, vmx_guest_msr_bitmap_pa);
 	vmwrite(VMCS_VIRTUAL_APIC, apic);
 	vmwrite(VMCS_TPR_THRESHOLD, 0);
-	vmwrite(VMCS_TSC_OFFSET, v->vm->arch.tsc_offset);
+	vmwrite(VMCS_TSC_OFFSET, 0);
 	vmwrite(VMCS_EPTP, vmx_eptp(v->vm->pt.root));
 	vmwrite(VMCS_CR0_MASK, CR0_OURS);
 	vmwrite(VMCS_CR4_MASK, ~CR4_GUESTS);
 	if (vmx_guest_controls.pin & PIN_TIMER)
 		vmwrite(VMCS_PREEMPTION_TIMER, vmx_timer_ticks);
-	vmx_guest_reset(v);
+	guest_reset(v);
+	vmx_close(v);
 	return 0;
 }
 
@@ -225,12 +204,6 @@ static void syscall_msrs(const u64 *from, const u64 *to)
 	for (i = 0; i < 4; i++)
 		if (from[i] != to[i])
 			wrmsr(MSR_STAR + i, to[i]);
-}
-
-/* What stands in DR0 to DR3 while the vCPU is loaded. */
-static u64 *dr_loaded(struct vcpu *v)
-{
-	return v->arch.debug_control & ABI_DEBUG_USE_HW_BP ? v->arch.debug_dr : v->arch.dr;
 }
 
 static void dr6_swap(u64 *save, const u64 *load)
@@ -260,12 +233,11 @@ void vmx_load(struct cpu *cpu, struct vcpu *v)
 {
 	struct vmx_vcpu *x = v->arch.vmx;
 
-	vmptrld(v->arch.vmcb_pa);
-	x->loaded = 1;
+	vmx_open(v);
 	x->launched = 0;
 	fpu_load(cpu, v);
 	if (unlikely(v->arch.dr_live)) {
-		dr_swap(cpu->dr, dr_loaded(v));
+		dr_swap(cpu->dr, v->arch.dr);
 		dr6_swap(&cpu->dr6, &x->slot[SLOT_DR6]);
 	}
 	if (v->arch.tsc_aux != cpu->tsc_aux)
@@ -291,11 +263,10 @@ void vmx_unload(struct cpu *cpu, struct vcpu *v)
 		wrmsr(MSR_TSC_AUX, cpu->tsc_aux);
 	if (unlikely(v->arch.dr_live)) {
 		dr6_swap(&x->slot[SLOT_DR6], &cpu->dr6);
-		dr_swap(dr_loaded(v), cpu->dr);
+		dr_swap(v->arch.dr, cpu->dr);
 	}
 	fpu_unload(cpu, v);
-	x->loaded = 0;
-	close_vmcs(v);
+	vmx_close(v);
 }
 
 /* From here on the vCPU's debug registers are in the processor while it is loaded. */
@@ -314,11 +285,9 @@ void vmx_debug_live(struct cpu *cpu, struct vcpu *v)
 void vmx_get_regs(struct vcpu *v, struct abi_regs *r)
 {
 	memcpy(r, &v->arch.regs, sizeof(v->arch.regs));
-	open_vmcs(v);
 	r->rsp = vmx_slot_read(v, SLOT_RSP);
 	r->rip = vmx_slot_read(v, SLOT_RIP);
 	r->rflags = vmx_slot_read(v, SLOT_RFLAGS);
-	close_vmcs(v);
 }
 
 void vmx_set_regs(struct vcpu *v, const struct abi_regs *r)
@@ -329,122 +298,114 @@ void vmx_set_regs(struct vcpu *v, const struct abi_regs *r)
 	slot_set(v, SLOT_RFLAGS, r->rflags | RFLAGS_FIXED);
 }
 
-static void seg_get(enum vmcs_segment s, struct abi_segment *a)
-{
-	u32 r = (u32)vmread(VMCS_GUEST_RIGHTS + 2 * s);
+/* ---- fields of struct state_fields ---- */
 
-	*a = (struct abi_segment) {
-		.base = vmread(VMCS_GUEST_BASE + 2 * s), .limit = (u32)vmread(VMCS_GUEST_LIMIT + 2 * s),
+static const u16 fields[STATE_COUNT] = {
+	[STATE_CR3] = VMCS_GUEST_CR3, [STATE_EFER] = VMCS_GUEST_EFER, [STATE_DR7] = VMCS_GUEST_DR7,
+	[STATE_SYSENTER_CS] = VMCS_GUEST_SYSENTER_CS, [STATE_SYSENTER_ESP] = VMCS_GUEST_SYSENTER_ESP,
+	[STATE_SYSENTER_EIP] = VMCS_GUEST_SYSENTER_EIP, [STATE_PAT] = VMCS_GUEST_PAT,
+	[STATE_TSC_OFFSET] = VMCS_TSC_OFFSET,
+};
+
+/* Of the tables; the other segments have VSEG_* in the VMCS. */
+static const u8 vmcs_segment[SEG_COUNT] = {
+	VSEG_ES, VSEG_CS, VSEG_SS, VSEG_DS, VSEG_FS, VSEG_GS, [SEG_LDTR] = VSEG_LDTR, [SEG_TR] = VSEG_TR,
+};
+
+struct state_segment vmx_segment(u32 i)
+{
+	u32 s = vmcs_segment[i], rights;
+
+	if (i == SEG_GDTR)
+		return (struct state_segment) { 0, 0, (u32)vmread(VMCS_GUEST_GDTR_LIMIT), vmread(VMCS_GUEST_GDTR_BASE) };
+	if (i == SEG_IDTR)
+		return (struct state_segment) { 0, 0, (u32)vmread(VMCS_GUEST_IDTR_LIMIT), vmread(VMCS_GUEST_IDTR_BASE) };
+	rights = (u32)vmread(VMCS_GUEST_RIGHTS + 2 * s);
+	return (struct state_segment) {
 		.selector = (u16)vmread(VMCS_GUEST_SELECTOR + 2 * s),
-		.type = r & 15, .s = r >> 4 & 1, .dpl = r >> 5 & 3, .avl = r >> 12 & 1, .l = r >> 13 & 1,
-		.db = r >> 14 & 1, .g = r >> 15 & 1, .unusable = !!(r & RIGHTS_UNUSABLE),
+		/* AVL, L, D/B and G follow P there, and P = 0 says "unusable". */
+		.attr = (u16)((rights & (rights & RIGHTS_UNUSABLE ? 0x7f : 0xff)) | (rights >> 4 & 0xf00)),
+		.limit = (u32)vmread(VMCS_GUEST_LIMIT + 2 * s),
+		.base = vmread(VMCS_GUEST_BASE + 2 * s),
 	};
-	a->present = !a->unusable;	/* as KVM: an unusable segment's bits are not defined */
 }
 
 /* The accessed bit is set in all but LDTR, as KVM does for VMMs that leave it out. */
-static void seg_set(enum vmcs_segment s, const struct abi_segment *a)
+static void segment_word(u32 i, u64 word)
 {
-	u32 unusable = a->unusable || !a->present;
+	u32 s = vmcs_segment[i], attr = word >> 16 & 0xffff, limit = (u32)(word >> 32);
 
-	segment_out(s, a->selector, a->base, a->limit,
-		    (a->type & 15u) | (s != VSEG_LDTR) | (a->s & 1u) << 4 | (a->dpl & 3u) << 5 | (a->present & 1u) << 7 |
-		    (a->avl & 1u) << 12 | (a->l & 1u) << 13 | (a->db & 1u) << 14 | (a->g & 1u) << 15 | unusable << 16);
+	if (i == SEG_GDTR || i == SEG_IDTR) {
+		vmwrite(i == SEG_GDTR ? VMCS_GUEST_GDTR_LIMIT : VMCS_GUEST_IDTR_LIMIT, limit);
+		return;
+	}
+	vmwrite(VMCS_GUEST_SELECTOR + 2 * s, word & 0xffff);
+	vmwrite(VMCS_GUEST_LIMIT + 2 * s, limit);
+	vmwrite(VMCS_GUEST_RIGHTS + 2 * s, (attr & 0xff) | (attr & 0xf00) << 4 | (i != SEG_LDTR) |
+		(attr & 0x80 ? 0 : RIGHTS_UNUSABLE));
 }
 
-/* Where each of KVM's segments lies in struct abi_sregs. */
-static const u16 seg_offset[VSEG_COUNT] = {
-	[VSEG_ES] = __builtin_offsetof(struct abi_sregs, es), [VSEG_CS] = __builtin_offsetof(struct abi_sregs, cs),
-	[VSEG_SS] = __builtin_offsetof(struct abi_sregs, ss), [VSEG_DS] = __builtin_offsetof(struct abi_sregs, ds),
-	[VSEG_FS] = __builtin_offsetof(struct abi_sregs, fs), [VSEG_GS] = __builtin_offsetof(struct abi_sregs, gs),
-	[VSEG_LDTR] = __builtin_offsetof(struct abi_sregs, ldt), [VSEG_TR] = __builtin_offsetof(struct abi_sregs, tr),
-};
+static void segment_set(u32 field, u64 value)
+{
+	u32 i = field / 2;
+
+	if (!(field & 1))
+		segment_word(i, value);
+	else if (i == SEG_GDTR || i == SEG_IDTR)
+		vmwrite(i == SEG_GDTR ? VMCS_GUEST_GDTR_BASE : VMCS_GUEST_IDTR_BASE, value);
+	else
+		vmwrite(VMCS_GUEST_BASE + 2 * vmcs_segment[i], value);
+}
 
 static u64 cr0_get(void)
 {
 	return (vmread(VMCS_GUEST_CR0) & ~CR0_OURS) | (vmread(VMCS_CR0_SHADOW) & CR0_OURS);
 }
 
-void vmx_get_sregs(struct vcpu *v, struct abi_sregs *s)
+int vmx_state_get(struct vcpu *v, u32 field, u64 *value)
 {
 	struct vmx_vcpu *x = v->arch.vmx;
-	u32 i;
+	struct state_segment s;
 
-	open_vmcs(v);
-	for (i = 0; i < VSEG_COUNT; i++)
-		seg_get(i, (struct abi_segment *)((u8 *)s + seg_offset[i]));
-	s->fs.base = vmx_slot_read(v, SLOT_FS_BASE);
-	s->gs.base = vmx_slot_read(v, SLOT_GS_BASE);
-	s->gdt.base = vmread(VMCS_GUEST_GDTR_BASE);
-	s->gdt.limit = (u16)vmread(VMCS_GUEST_GDTR_LIMIT);
-	s->idt.base = vmread(VMCS_GUEST_IDTR_BASE);
-	s->idt.limit = (u16)vmread(VMCS_GUEST_IDTR_LIMIT);
-	s->cr0 = cr0_get();
-	s->cr2 = x->slot[SLOT_CR2];
-	s->cr3 = vmread(VMCS_GUEST_CR3);
-	s->cr4 = vmread(VMCS_GUEST_CR4) & CR4_GUESTS;
-	s->cr8 = x->apic[APIC_TPR] >> 4;
-	s->efer = vmx_slot_read(v, SLOT_EFER) & ~EFER_SVME;
-	close_vmcs(v);
-}
-
-void vmx_set_sregs(struct vcpu *v, const struct abi_sregs *s)
-{
-	struct vmx_vcpu *x = v->arch.vmx;
-	u32 i;
-
-	open_vmcs(v);
-	vmx_slots_out(v);
-	for (i = 0; i < VSEG_COUNT; i++)
-		seg_set(i, (const struct abi_segment *)((const u8 *)s + seg_offset[i]));
-	vmwrite(VMCS_GUEST_GDTR_BASE, s->gdt.base);
-	vmwrite(VMCS_GUEST_GDTR_LIMIT, s->gdt.limit);
-	vmwrite(VMCS_GUEST_IDTR_BASE, s->idt.base);
-	vmwrite(VMCS_GUEST_IDTR_LIMIT, s->idt.limit);
-	vmwrite(VMCS_GUEST_CR3, s->cr3);
-	vmwrite(VMCS_GUEST_CR4, s->cr4 | CR4_VMXE);
-	cr0_out(s->cr0);
-	close_vmcs(v);
-	x->known &= ~(1u << SLOT_FS_BASE | 1u << SLOT_GS_BASE);
-	x->slot[SLOT_CR2] = s->cr2;
-	x->apic[APIC_TPR] = (u8)((s->cr8 & 15) << 4);
-	slot_set(v, SLOT_EFER, s->efer);
-	v->arch.asid_generation = 0;	/* the guest's own translations go: CR0, CR3, CR4 or EFER may differ */
-}
-
-u64 *vmx_msr_slot(struct vcpu *v, u32 msr)
-{
-	switch (msr) {
-	case MSR_FS_BASE: return vmx_slot(v, SLOT_FS_BASE);
-	case MSR_GS_BASE: return vmx_slot(v, SLOT_GS_BASE);
-	case MSR_KERNEL_GS_BASE: return vmx_slot(v, SLOT_KERNEL_GS_BASE);
-	case MSR_STAR ... MSR_SFMASK: return vmx_slot(v, SLOT_STAR + msr - MSR_STAR);
-	case MSR_SYSENTER_CS: return vmx_slot(v, SLOT_SYSENTER_CS);
-	case MSR_SYSENTER_ESP: return vmx_slot(v, SLOT_SYSENTER_ESP);
-	case MSR_SYSENTER_EIP: return vmx_slot(v, SLOT_SYSENTER_EIP);
-	case MSR_PAT: return vmx_slot(v, SLOT_PAT);
-	case MSR_EFER: return vmx_slot(v, SLOT_EFER);
-	default: return NULL;
+	if (field < STATE_CR0) {
+		s = vmx_segment(field / 2);
+		*value = ((u64 *)&s)[field & 1];
+		return 1;
 	}
+	switch (field) {
+	case STATE_CR0: *value = cr0_get(); return 1;
+	case STATE_CR2: *value = x->slot[SLOT_CR2]; return 1;
+	case STATE_CR4: *value = vmread(VMCS_GUEST_CR4) & CR4_GUESTS; return 1;
+	case STATE_CR8: *value = x->apic[APIC_TPR] >> 4; return 1;
+	case STATE_DR6: *value = x->slot[SLOT_DR6]; return 1;
+	case STATE_SHADOW: *value = vmx_slot_read(v, SLOT_SHADOW); return 1;
+	case STATE_STAR ... STATE_KERNEL_GS_BASE: *value = x->slot[SLOT_STAR + field - STATE_STAR]; return 1;
+	}
+	*value = fields[field] ? vmread(fields[field]) : 0;
+	return !!fields[field];
 }
 
-void vmx_set_tsc_offset(struct vcpu *v, u64 offset)
+int vmx_state_set(struct vcpu *v, u32 field, u64 value)
 {
-	open_vmcs(v);
-	vmwrite(VMCS_TSC_OFFSET, offset);
-	close_vmcs(v);
-}
+	struct vmx_vcpu *x = v->arch.vmx;
 
-u64 *vmx_special(struct vcpu *v, int which)
-{
-	static const u8 slots[] = {
-		[SPECIAL_DR6] = SLOT_DR6, [SPECIAL_DR7] = SLOT_DR7, [SPECIAL_SHADOW] = SLOT_SHADOW,
-		[SPECIAL_CR2] = SLOT_CR2,
-	};
-
-	if (which == SPECIAL_DR7 && v->arch.debug_on)
-		return &v->arch.guest_dr7;
-	return vmx_slot(v, slots[which]);
+	if (field < STATE_CR0) {
+		segment_set(field, value);
+		return 1;
+	}
+	switch (field) {
+	case STATE_CR0: cr0_out(value); return 1;
+	case STATE_CR2: x->slot[SLOT_CR2] = value; return 1;
+	case STATE_CR4: vmwrite(VMCS_GUEST_CR4, value | CR4_VMXE); return 1;
+	case STATE_CR8: x->apic[APIC_TPR] = (u8)((value & 15) << 4); return 1;
+	case STATE_EFER: efer_out(value); return 1;
+	case STATE_DR6: x->slot[SLOT_DR6] = value; return 1;
+	case STATE_SHADOW: slot_set(v, SLOT_SHADOW, value & 1); return 1;
+	case STATE_STAR ... STATE_KERNEL_GS_BASE: x->slot[SLOT_STAR + field - STATE_STAR] = value; return 1;
+	}
+	if (fields[field])
+		vmwrite(fields[field], value);
+	return !!fields[field];
 }
 
 void vmx_set_fields(struct vcpu *v, u32 flags, const struct exit_resume *in)
@@ -467,27 +428,9 @@ void vmx_nmi_mask(struct vcpu *v)
 	vmx_slot(v, SLOT_SHADOW);
 }
 
-/*
- * The VMM's breakpoints stand in DR0 to DR3 and DR7 instead of the guest's;
- * then the guest's own accesses exit, and the driver does them.
- */
 void vmx_debug(struct vcpu *v)
 {
-	int hardware = !!(v->arch.debug_control & ABI_DEBUG_USE_HW_BP);
-	u64 *dr7 = vmx_slot(v, SLOT_DR7);
-
-	v->arch.work = 1;
-	if (hardware && !v->arch.debug_on)
-		v->arch.guest_dr7 = *dr7;
-	else if (!hardware && v->arch.debug_on)
-		*dr7 = v->arch.guest_dr7;
-	v->arch.debug_on = (u8)hardware;
-	open_vmcs(v);
-	vmwrite(VMCS_EXCEPTIONS, EXCEPTIONS | (v->arch.debug_control & ABI_DEBUG_USE_SW_BP ? 1u << VECTOR_BP : 0));
-	if (hardware) {
-		*dr7 = v->arch.debug_dr7;
-		v->arch.dr_live = 1;
+	vmwrite(VMCS_EXCEPTIONS, EXCEPTIONS | (v->arch.debug & STATE_DEBUG_BP ? 1u << VECTOR_BP : 0));
+	if (v->arch.debug & STATE_DEBUG_DR)
 		vmx_proc_set(v, v->arch.vmx->proc | PROC_MOV_DR);
-	}
-	close_vmcs(v);
 }

@@ -26,15 +26,14 @@ extern u32 vmx_flushes;		/* FLUSH_*: what this CPU would leak from one guest to 
 extern u64 vmx_guest_msr_bitmap_pa;
 
 /*
- * State that others see through a pointer. The first ones are fields of the
- * VMCS: read from it when asked for, written back at the next entry.
+ * State beside the VMCS. The first ones are fields of it all the same: read from
+ * it when first asked for, written back at the next entry.
  */
 enum vmx_slot {
-	SLOT_FS_BASE, SLOT_GS_BASE, SLOT_SYSENTER_CS, SLOT_SYSENTER_ESP, SLOT_SYSENTER_EIP, SLOT_PAT,
-	SLOT_DR7, SLOT_RIP, SLOT_RSP, SLOT_RFLAGS,
-	SLOT_EFER, SLOT_SHADOW,		/* written back with what hangs on them */
+	SLOT_RIP, SLOT_RSP, SLOT_RFLAGS,
+	SLOT_SHADOW,			/* written back with what hangs on it */
 	SLOT_FIELDS,
-	/* In the processor from vmx_load() to vmx_unload(). */
+	/* In the processor from vmx_load() to vmx_unload(); the first five as STATE_STAR and so on. */
 	SLOT_STAR = SLOT_FIELDS, SLOT_LSTAR, SLOT_CSTAR, SLOT_SFMASK, SLOT_KERNEL_GS_BASE,
 	SLOT_DR6, SLOT_CR2,
 	SLOT_COUNT,
@@ -43,8 +42,7 @@ enum vmx_slot {
 struct vmx_vcpu {
 	u64 slot[SLOT_COUNT];
 	u32 known;		/* bits of slots below SLOT_FIELDS: slot[] is the current value */
-	u32 dirty;		/* the VMCS, or the processor, has yet to get it */
-	u32 loaded;		/* between vmx_load() and vmx_unload() */
+	u32 dirty;		/* the VMCS has yet to get it */
 	u32 launched;
 	u32 proc;		/* VMCS_PROC as it is */
 	u8 *apic;		/* virtual-APIC page: only its TPR is used */
@@ -170,22 +168,21 @@ void vmx_proc_set(struct vcpu *v, u32 proc);
 int vmx_vcpu_init(struct vcpu *v);
 void vmx_load(struct cpu *cpu, struct vcpu *v);
 void vmx_unload(struct cpu *cpu, struct vcpu *v);
-void vmx_get_sregs(struct vcpu *v, struct abi_sregs *s);
-void vmx_set_sregs(struct vcpu *v, const struct abi_sregs *s);
+struct state_segment vmx_segment(u32 i);	/* of the current VMCS */
+void vmx_open(struct vcpu *v);
+void vmx_close(struct vcpu *v);
+int vmx_state_get(struct vcpu *v, u32 field, u64 *value);
+int vmx_state_set(struct vcpu *v, u32 field, u64 value);
 void vmx_get_regs(struct vcpu *v, struct abi_regs *r);
 void vmx_set_regs(struct vcpu *v, const struct abi_regs *r);
-u64 *vmx_msr_slot(struct vcpu *v, u32 msr);
-void vmx_set_tsc_offset(struct vcpu *v, u64 offset);
-u64 *vmx_special(struct vcpu *v, int which);
 void vmx_debug(struct vcpu *v);
 void vmx_nmi_mask(struct vcpu *v);
 void vmx_set_fields(struct vcpu *v, u32 flags, const struct exit_resume *in);
-void vmx_event_inject(struct vcpu *v, u32 info, u32 error);
+void vmx_event_inject(struct vcpu *v, u64 event);
 u32 vmx_event_blocked(struct vcpu *v);
 void vmx_event_windows(struct vcpu *v, u32 windows);
 void vmx_event_step(struct vcpu *v, int on);
 void vmx_guest_run(struct cpu *cpu, struct vcpu *v);
-void vmx_guest_reset(struct vcpu *v);
 void vmx_debug_live(struct cpu *cpu, struct vcpu *v);
 
 #endif

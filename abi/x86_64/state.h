@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * x86_64/state.h - a vCPU's state between driver and hypervisor: general
+ * registers and extended state in KVM's own structs, the CPUID table, and all
+ * else as numbered fields of 64 bits. What KVM's other structs (kvm.h) make of
+ * the fields is the driver's affair.
+ */
+#ifndef ABI_X86_64_STATE_H
+#define ABI_X86_64_STATE_H
+
+#include "../types.h"
+
+struct abi_regs {
+	u64 rax, rbx, rcx, rdx;
+	u64 rsi, rdi, rsp, rbp;
+	u64 r8, r9, r10, r11, r12, r13, r14, r15;
+	u64 rip, rflags;
+};
+
+struct abi_xsave {
+	u32 region[1024];	/* the XSAVE area in the standard, not compacted, format */
+};
+
+struct abi_cpuid_entry2 {
+	u32 function;
+	u32 index;
+	u32 flags;	/* bit 0: index is significant */
+	u32 eax, ebx, ecx, edx;
+	u32 padding[3];
+};
+#define ABI_CPUID_SIGNIFICANT_INDEX 1u
+
+struct abi_cpuid2 {
+	u32 nent;
+	u32 padding;
+	struct abi_cpuid_entry2 entries[];
+};
+
+/* Segments and tables in the VMCB's order and form (APM vol. 2, appendix B). */
+enum state_seg { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_GDTR, SEG_LDTR, SEG_IDTR, SEG_TR, SEG_COUNT };
+
+struct state_segment {
+	u16 selector;
+	u16 attr;	/* type 3:0, S 4, DPL 6:5, P 7 (0: unusable), AVL 8, L 9, D/B 10, G 11 */
+	u32 limit;
+	u64 base;
+};
+
+enum state_field {	/* from 0: struct state_segment, two fields each */
+	STATE_CR0 = 2 * SEG_COUNT, STATE_CR2, STATE_CR3, STATE_CR4, STATE_CR8, STATE_EFER, STATE_DR6, STATE_DR7,
+	STATE_STAR, STATE_LSTAR, STATE_CSTAR, STATE_SFMASK, STATE_KERNEL_GS_BASE,
+	STATE_SYSENTER_CS, STATE_SYSENTER_ESP, STATE_SYSENTER_EIP, STATE_PAT,
+	STATE_TSC_OFFSET,
+	STATE_SHADOW,		/* 1: an interrupt shadow is open */
+	STATE_DR0, STATE_DR1, STATE_DR2, STATE_DR3,
+	STATE_XCR0, STATE_TSC_AUX,
+	STATE_EXCEPTION,	/* waits: STATE_EVENT | its error << 32 | STATE_EVENT_ERROR | vector; 0: none */
+	STATE_INTERRUPT,	/* waits: STATE_EVENT | vector */
+	STATE_NMI,		/* waiting 7:0, injected 8, masked 16 */
+	STATE_DEBUG,		/* STATE_DEBUG_*: what the VMM debugs with */
+	STATE_COUNT
+};
+
+#define STATE_EVENT 0x80000000ull
+#define STATE_EVENT_ERROR 0x800ull
+/* Values as KVM_GUESTDBG_*. */
+#define STATE_DEBUG_STEP 0x2u		/* each instruction ends in EXIT_DEBUG */
+#define STATE_DEBUG_BP 0x10000u		/* so does INT3 */
+#define STATE_DEBUG_DR 0x20000u		/* and #DB; MOV to and from debug registers is EXIT_EMULATE: they hold the VMM's */
+
+/* OP_STATE_GET fills all values; OP_STATE_SET takes those whose bit is set in `fields`. */
+struct state_fields {
+	u64 fields;
+	u64 value[STATE_COUNT];
+};
+
+#endif
