@@ -13,6 +13,7 @@
 #include "console.h"
 #include "cpu.h"
 #include "errno.h"
+#include "gic.h"
 #include "log.h"
 #include "machine.h"
 #include "memory.h"
@@ -29,10 +30,6 @@
 #define POOL_FIXED (1ull << 20)
 #define POOL_PER_CPU (64ull << 10)
 #define POOL_PER_GIB (32ull << 10)
-#define GICR_FRAMES 0x20000ull
-#define GICR_SGI_FRAME 0x10000ull
-#define GICR_TYPER 0x8u
-#define GICR_TYPER_LAST (1u << 4)
 
 /* Stage 1 of EL2 (Arm ARM D8.3): one privilege level, so AP[1] is RES1. */
 #define S1_NORMAL 0x741ull		/* valid, AP[1], inner shareable, AF, attribute 0 */
@@ -92,10 +89,25 @@ static u64 image_room(void)
 
 /* ---- memory ---- */
 
+/* End of what the page records cover: all RAM, and the GIC's pages. */
+static INIT u64 table_top(const struct machine_info *m)
+{
+	u64 top = memmap_ram_top(&m->memory);
+	u32 i;
+
+	for (i = 0; i < m->gicr_count; i++)
+		if (m->gicr[i].base + m->gicr[i].size > top)
+			top = align_up(m->gicr[i].base + m->gicr[i].size, PAGE_SIZE);
+	for (i = 0; i < m->its_count; i++)
+		if (m->its[i] + PAGE_SIZE > top)
+			top = align_up(m->its[i] + PAGE_SIZE, PAGE_SIZE);
+	return top;
+}
+
 static INIT void take_memory(struct machine_info *m)
 {
 	struct boot_info *b = &m->memory;
-	u64 pages = memmap_ram_top(b) / PAGE_SIZE;
+	u64 pages = table_top(m) / PAGE_SIZE;
 	u64 need = POOL_FIXED + m->cpu_count * POOL_PER_CPU + pages * PAGE_SIZE / GIB * POOL_PER_GIB;
 
 	region_bytes = align_up(need + pages * sizeof(u32), BLOCK_SIZE);
@@ -138,6 +150,9 @@ static INIT void build_host_tables(const struct machine_info *m)
 		host_map(PHYS_BASE + m->uart_pa, m->uart_pa, PAGE_SIZE, S1_DEVICE | S1_XN);
 	for (i = 0; i < m->gicr_count; i++)
 		host_map(PHYS_BASE + m->gicr[i].base, m->gicr[i].base, m->gicr[i].size, S1_DEVICE | S1_XN);
+	for (i = 0; i < m->its_count; i++)
+		host_map(PHYS_BASE + m->its[i], m->its[i], PAGE_SIZE, S1_DEVICE | S1_XN);
+	host_map(PHYS_BASE + m->gicd_pa, m->gicd_pa, PAGE_SIZE, S1_DEVICE | S1_XN);
 	host_map_image(image_start, text_end, S1_READ_ONLY);
 	host_map_image(text_end, rodata_end, S1_READ_ONLY | S1_XN);
 	host_map_image(init_start, init_end, 0);
@@ -147,7 +162,7 @@ static INIT void build_host_tables(const struct machine_info *m)
 
 static INIT void assign_owners(const struct machine_info *m)
 {
-	u64 pages = memmap_ram_top(&m->memory) / PAGE_SIZE, pool_bytes = region_bytes - align_up(pages * sizeof(u32), PAGE_SIZE);
+	u64 pages = table_top(m) / PAGE_SIZE, pool_bytes = region_bytes - align_up(pages * sizeof(u32), PAGE_SIZE);
 	u32 *table = phys_to_virt(region_pa + pool_bytes);
 	u32 i;
 
@@ -195,25 +210,6 @@ static INIT void cpus_alloc(const struct machine_info *m)
 	for (i = 0; i < m->cpu_count; i++)
 		if (m->mpidr[i] != boot)
 			cpu_alloc(cpu_count++, m->mpidr[i]);
-}
-
-/* A redistributor knows its CPU: GICR_TYPER's upper half is the affinity (GIC specification 12.11). */
-static INIT void gicr_find(const struct machine_info *m)
-{
-	u64 typer, at, mpidr;
-	u32 i, c;
-
-	for (i = 0; i < m->gicr_count; i++) {
-		for (at = 0; at + GICR_FRAMES <= m->gicr[i].size; at += GICR_FRAMES) {
-			typer = *(volatile u64 *)phys_to_virt(m->gicr[i].base + at + GICR_TYPER);
-			mpidr = (typer >> 32 & 0xffffff) | (typer >> 56) << 32;
-			for (c = 0; c < cpu_count; c++)
-				if (cpus[c]->mpidr == mpidr)
-					cpus[c]->gicr = PHYS_BASE + m->gicr[i].base + at + GICR_SGI_FRAME;
-			if (typer & GICR_TYPER_LAST)
-				break;
-		}
-	}
 }
 
 /* Runs on every CPU that firmware started or woke: EL1 begins where the service VM said. */
@@ -329,12 +325,13 @@ INIT void boot_main(u64 dtb_pa, u64 image, u64 el)
 	dispatch_init();
 	vm_init();
 	cpus_alloc(m);
-	service_memory_init(memmap_ram_top(&m->memory), &pool);
 	build_host_tables(m);
 	host_root = host_pt.root;
 	cache_clean(&host_root, sizeof(host_root));
 	mmu_switch(host_root, virt_to_phys(mmu_switch_off));
-	gicr_find(m);
+	if (gic_init(m))
+		die("the device tree places the GIC where it cannot be");
+	service_memory_init(table_top(m), &pool);
 	log_print("tenon: EL2, %u CPUs, %lu MiB of RAM, %lu KiB of it ours\n", cpu_count,
 		  (unsigned long)(memmap_ram_pages(&m->memory) >> 8), (unsigned long)((region_bytes + image_room()) >> 10));
 	start_service();

@@ -12,6 +12,7 @@
 
 #define DTB_BYTES_MAX 0x200000u		/* the boot protocol's limit */
 #define DTB_GICR_MAX 8u
+#define DTB_ITS_MAX 8u
 
 struct range {
 	u64 base, size;
@@ -25,6 +26,8 @@ struct machine_info {
 	u64 gicd_pa;			/* 0: no GICv3 */
 	struct range gicr[DTB_GICR_MAX];
 	u32 gicr_count;
+	u64 its[DTB_ITS_MAX];
+	u32 its_count;
 	u32 has_timer;
 	u32 has_psci;
 	u64 mpidr[MAX_CPUS];

@@ -197,6 +197,16 @@ static int add_gic(struct machine_info *m, const struct node *n, const struct no
 	return m->gicr_count ? 0 : -EINVAL;
 }
 
+static int add_its(struct machine_info *m, const struct node *n, const struct node *parent)
+{
+	struct range r;
+
+	if (m->its_count == DTB_ITS_MAX || !reg_at(n, parent, 0, &r))
+		return -EINVAL;
+	m->its[m->its_count++] = r.base;
+	return 0;
+}
+
 static int add_uart(struct machine_info *m, const struct node *n, const struct node *parent)
 {
 	struct range r;
@@ -242,6 +252,7 @@ static const struct {
 	{ "cpu", add_cpu },
 	{ "arm,pl011", add_uart },
 	{ "arm,gic-v3", add_gic },
+	{ "arm,gic-v3-its", add_its },
 	{ "arm,psci-0.2", add_psci },
 	{ "arm,psci-1.0", add_psci },
 	{ "arm,armv8-timer", add_timer },

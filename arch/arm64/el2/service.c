@@ -6,6 +6,7 @@
  * See: Arm ARM D17.2.37 (ESR_EL2), D1.3 (exception entry).
  */
 #include "vcpu_arch.h"
+#include "gic.h"
 #include "service.h"
 #include "log.h"
 #include "ring.h"
@@ -55,11 +56,12 @@ static void service_smc(struct cpu *cpu, u64 esr)
 /* Memory that is not the service VM's: an external abort, as of a bus without a device. */
 static void service_abort(struct cpu *cpu, u64 esr)
 {
-	u64 ipa = (read_sysreg(hpfar_el2) & ~0xfull) << 8, ec = ESR_EC(esr) == EC_DABT_LOW ? EC_DABT_SAME : EC_IABT_SAME;
+	u64 far = read_sysreg(far_el2), ipa = (read_sysreg(hpfar_el2) & ~0xfull) << 8, ec = ESR_EC(esr) == EC_DABT_LOW ? EC_DABT_SAME : EC_IABT_SAME;
 
-	if ((FSC_TRANSLATION(ISS_FSC(esr)) || FSC_ACCESS(ISS_FSC(esr))) && !service_fault(ipa))
-		return;
-	write_sysreg(far_el1, read_sysreg(far_el2));
+	if (FSC_TRANSLATION(ISS_FSC(esr)) || FSC_ACCESS(ISS_FSC(esr)))
+		if (!service_fault(ipa) || !gic_access(cpu, esr, ipa | (far & (PAGE_SIZE - 1))))
+			return;
+	write_sysreg(far_el1, far);
 	service_inject(cpu, (ec - from_el0(cpu)) << 26 | (esr & ESR_IL) | FSC_EXTERNAL | (esr & ISS_WNR));
 }
 

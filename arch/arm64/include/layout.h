@@ -5,7 +5,7 @@
  *
  *   PHYS_BASE + pa   all RAM, read-write, not executable, without the image, so
  *                    that no second name defeats its rights; the UART and the
- *                    redistributors, Device-nGnRE
+ *                    GIC, Device-nGnRE
  *   IMAGE_VMA        the image: text r-x, rodata r--, data rw-
  *   the image's text once more one-to-one, r-x: a CPU switches its MMU on there
  */
