@@ -156,10 +156,9 @@ static int guest_sync(struct cpu *cpu, struct vcpu *v)
 	return rows[ec].fn(cpu, v, esr);
 }
 
-/* A physical SError while the guest ran was consumed by EL2: it is handed on as a virtual one. */
-static int guest_serror(struct vcpu *v)
+static int guest_serror(struct cpu *cpu, struct vcpu *v)
 {
-	v->page->out.esr = read_sysreg(esr_el2);
+	service_serror(cpu, read_sysreg(esr_el2));
 	v->exits[EXIT_SERROR]++;
 	return leave(v, EXIT_SERROR);
 }
@@ -171,7 +170,7 @@ int guest_enter(struct cpu *cpu, struct vcpu *v)
 	if (likely(kind == EXIT_KIND_SYNC))
 		return guest_sync(cpu, v);
 	if (kind == EXIT_KIND_SERROR)
-		return guest_serror(v);
+		return guest_serror(cpu, v);
 	v->exits[EXIT_INTR]++;
 	return leave(v, EXIT_INTR);
 }

@@ -89,11 +89,32 @@ static void service_sync(struct cpu *cpu)
 	rows[ec].fn(cpu, esr);
 }
 
+void service_serror(struct cpu *cpu, u64 esr)
+{
+	cpu->serror = HCR_VSE;
+	cpu->vsesr = esr & ESR_ISS;
+}
+
+/* A second SError, after one was handed on: AMO is still 1. */
+static void service_serror_again(struct cpu *cpu)
+{
+	service_serror(cpu, read_sysreg(esr_el2));
+	cpu->exits[EXIT_SERROR]++;
+	write_sysreg(hcr_el2, el2_service_hcr(cpu));
+	if (cpu_has_ras)
+		write_named(VSESR_EL2, cpu->vsesr);
+}
+
 void service_loop(struct cpu *cpu)
 {
+	u64 kind;
+
 	for (;;) {
-		if (likely(el2_enter(&cpu->regs) == EXIT_KIND_SYNC))
+		kind = el2_enter(&cpu->regs);
+		if (likely(kind == EXIT_KIND_SYNC))
 			service_sync(cpu);
+		else if (kind == EXIT_KIND_SERROR)
+			service_serror_again(cpu);
 		else
 			panic("an interrupt of the service VM came to EL2\n");
 	}

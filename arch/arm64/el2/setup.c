@@ -48,10 +48,11 @@ const char *el2_missing(void)
 	return NULL;
 }
 
-/* AMO stays 0: a physical SError is the service VM's own. */
-u64 el2_service_hcr(void)
+/* AMO is 0: a physical SError is the service VM's own. Only for a virtual one it must be 1 (D1.3.6.4). */
+u64 el2_service_hcr(const struct cpu *cpu)
 {
-	return HCR_RW | HCR_VM | HCR_PTW | HCR_TSC | (cpu_has_pauth ? HCR_API | HCR_APK : 0);
+	return HCR_RW | HCR_VM | HCR_PTW | HCR_TSC | (cpu_has_pauth ? HCR_API | HCR_APK : 0) |
+		(unlikely(cpu->serror) ? HCR_VSE | HCR_AMO : 0);
 }
 
 u64 el2_service_cptr(void)
@@ -78,7 +79,8 @@ void el2_enable(struct cpu *cpu)
 {
 	write_sysreg(tpidr_el2, (u64)cpu);
 	write_sysreg(vbar_el2, (u64)el2_vectors);
-	write_sysreg(hcr_el2, el2_service_hcr());
+	cpu->serror = 0;
+	write_sysreg(hcr_el2, el2_service_hcr(cpu));
 	write_sysreg(hstr_el2, 0);
 	write_sysreg(vttbr_el2, service_vttbr);
 	write_sysreg(vtcr_el2, stage2_vtcr);

@@ -89,6 +89,8 @@ static void tlb_claim(struct cpu *cpu, const struct vcpu *v)
  */
 void guest_load(struct cpu *cpu, struct vcpu *v)
 {
+	if (unlikely(cpu->serror))	/* taken meanwhile? */
+		cpu->serror = read_sysreg(hcr_el2) & HCR_VSE;
 	el1_save(cpu->el1);
 	cpu->pmr = read_named(ICC_PMR_EL1);
 	el1_load(v->arch.el1);
@@ -115,7 +117,9 @@ void guest_unload(struct cpu *cpu, struct vcpu *v)
 	el1_load(cpu->el1);
 	/* The processor clears VSE when the guest takes the SError. */
 	v->arch.hcr = read_sysreg(hcr_el2) & HCR_PENDING;
-	write_sysreg(hcr_el2, el2_service_hcr());
+	write_sysreg(hcr_el2, el2_service_hcr(cpu));
+	if (unlikely(cpu->serror) && cpu_has_ras)
+		write_named(VSESR_EL2, cpu->vsesr);
 	write_sysreg(vttbr_el2, service_vttbr);
 	write_sysreg(vmpidr_el2, cpu->mpidr_full);
 	write_sysreg(cptr_el2, el2_service_cptr());

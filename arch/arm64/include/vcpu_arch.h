@@ -52,7 +52,7 @@ enum { EXIT_KIND_SYNC, EXIT_KIND_IRQ, EXIT_KIND_FIQ, EXIT_KIND_SERROR };
 extern int cpu_has_ras, cpu_has_pauth;
 const char *el2_missing(void);			/* what this CPU lacks, in words; NULL: nothing */
 void el2_enable(struct cpu *cpu);		/* each CPU: all but what a world switch sets */
-u64 el2_service_hcr(void);			/* what the service VM runs with */
+u64 el2_service_hcr(const struct cpu *cpu);	/* what the service VM runs with */
 u64 el2_service_cptr(void);
 u64 el2_service_mdcr(void);
 
@@ -65,6 +65,7 @@ void guest_fp(struct cpu *cpu, struct vcpu *v);	/* the guest's first touch of FP
 
 /* el2/service.c */
 void service_loop(struct cpu *cpu) NORETURN;
+void service_serror(struct cpu *cpu, u64 esr);	/* a physical SError was consumed by EL2: it is the service VM's */
 
 /* el2/guest.c: one stay in the guest. 0: enter again, 1: the exit page says why not */
 int guest_enter(struct cpu *cpu, struct vcpu *v);
