@@ -151,6 +151,10 @@ IMAGE_DRIVER = $(if $(filter kvm,$(HYPERVISOR)),,build/driver/%/tenon.ko)
 build/img/amd64/initrd build/img/cloud/initrd: build/img/%/initrd: build/kernel/%/release scripts/image $(wildcard scripts/initrd/* scripts/vm/*) $(IMAGE_DRIVER)
 	scripts/image $*
 
+# What only the rows of kind "qemu" need.
+build/img/extra.iso: scripts/extra test/vm/guest $(wildcard test/vm/*.c) build/img/amd64/initrd
+	scripts/extra
+
 images: $(if $(filter kvm,$(HYPERVISOR)),,$(if $(filter arm64,$(ARCH)),$(OUT)/tenon.img,$(ELF))) build/img/$(KERNEL)/initrd
 
 # ---- what people call -----------------------------------------------------
