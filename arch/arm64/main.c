@@ -63,6 +63,7 @@ u32 cpu_count;
 static struct pool pool;
 static struct pt host_pt;
 static u64 region_pa, region_bytes;	/* pool and page records */
+static u64 records_top;			/* what the records cover: all RAM, ours too, and the GIC's pages */
 
 extern u8 image_start[], text_end[], rodata_end[], init_start[], init_end[], data_start[], image_end[], payload_start[];
 extern u8 head[], mmu_switch_off[];
@@ -89,25 +90,24 @@ static u64 image_room(void)
 
 /* ---- memory ---- */
 
-/* End of what the page records cover: all RAM, and the GIC's pages. */
-static INIT u64 table_top(const struct machine_info *m)
+/* Before any of the RAM is reserved: the map would not count that. */
+static INIT void records_size(const struct machine_info *m)
 {
-	u64 top = memmap_ram_top(&m->memory);
 	u32 i;
 
+	records_top = memmap_ram_top(&m->memory);
 	for (i = 0; i < m->gicr_count; i++)
-		if (m->gicr[i].base + m->gicr[i].size > top)
-			top = align_up(m->gicr[i].base + m->gicr[i].size, PAGE_SIZE);
+		if (m->gicr[i].base + m->gicr[i].size > records_top)
+			records_top = align_up(m->gicr[i].base + m->gicr[i].size, PAGE_SIZE);
 	for (i = 0; i < m->its_count; i++)
-		if (m->its[i] + PAGE_SIZE > top)
-			top = align_up(m->its[i] + PAGE_SIZE, PAGE_SIZE);
-	return top;
+		if (m->its[i] + PAGE_SIZE > records_top)
+			records_top = align_up(m->its[i] + PAGE_SIZE, PAGE_SIZE);
 }
 
 static INIT void take_memory(struct machine_info *m)
 {
 	struct boot_info *b = &m->memory;
-	u64 pages = table_top(m) / PAGE_SIZE;
+	u64 pages = records_top / PAGE_SIZE;
 	u64 need = POOL_FIXED + m->cpu_count * POOL_PER_CPU + pages * PAGE_SIZE / GIB * POOL_PER_GIB;
 
 	region_bytes = align_up(need + pages * sizeof(u32), BLOCK_SIZE);
@@ -162,7 +162,7 @@ static INIT void build_host_tables(const struct machine_info *m)
 
 static INIT void assign_owners(const struct machine_info *m)
 {
-	u64 pages = table_top(m) / PAGE_SIZE, pool_bytes = region_bytes - align_up(pages * sizeof(u32), PAGE_SIZE);
+	u64 pages = records_top / PAGE_SIZE, pool_bytes = region_bytes - align_up(pages * sizeof(u32), PAGE_SIZE);
 	u32 *table = phys_to_virt(region_pa + pool_bytes);
 	u32 i;
 
@@ -316,6 +316,7 @@ INIT void boot_main(u64 dtb_pa, u64 image, u64 el)
 		die(missing(m));
 	cpus[0] = (struct cpu *)boot_block;
 	cpus[0]->entry = find_service(&m->memory);
+	records_size(m);
 	take_memory(m);
 	cpus[0]->context = write_tree(m);
 	assign_owners(m);
@@ -331,7 +332,7 @@ INIT void boot_main(u64 dtb_pa, u64 image, u64 el)
 	mmu_switch(host_root, virt_to_phys(mmu_switch_off));
 	if (gic_init(m))
 		die("the device tree places the GIC where it cannot be");
-	service_memory_init(table_top(m), &pool);
+	service_memory_init(records_top, &pool);
 	log_print("tenon: EL2, %u CPUs, %lu MiB of RAM, %lu KiB of it ours\n", cpu_count,
 		  (unsigned long)(memmap_ram_pages(&m->memory) >> 8), (unsigned long)((region_bytes + image_room()) >> 10));
 	start_service();
