@@ -38,9 +38,10 @@
  */
 struct vcpu_create {
 	u32 id;			/* KVM's vcpu_id, 0 .. ABI_MAX_VCPUS - 1 */
-	u32 pad;
+	u32 flags;		/* VCPU_* */
 	u64 exit_page;		/* physical address of its struct exit_page, in service VM memory */
 };
+#define VCPU_LAPIC 1u		/* x86-64: the page behind the exit page is its struct lapic_page */
 
 #define ABI_MAX_VMS 255u	/* arm64 names VMs by 8 bits in the TLB, and 0 is the service VM */
 #define ABI_MAX_VCPUS 64u	/* in one VM */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR BSD-2-Clause) */
 /*
- * irqchip.h - between the local APICs (models/lapic.c) and what stands before
+ * irqchip.h - between the local APICs (x86_64/apic.c) and what stands before
  * them: PIC, IOAPIC, PIT, GSI routing, MSIs, the bus of in-kernel devices.
  *
  * Invariant: vm.arch.irqchip_mode changes once, from IRQCHIP_NONE, with
@@ -24,7 +24,7 @@ static inline bool irqchip_in_kernel(const struct vm *vm)
 	return READ_ONCE(vm->arch.irqchip_mode) != IRQCHIP_NONE;
 }
 
-/* ---- models/lapic.c offers ---- */
+/* ---- x86_64/apic.c offers ---- */
 
 /* Delivery modes, as in ICR, LVT, MSI data and redirection table. */
 enum lapic_mode {

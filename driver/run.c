@@ -4,7 +4,7 @@
  *
  * Owns: the order of KVM_RUN's steps, which VMMs rely on: the checks, then the
  * completion of the last exit, then immediate_exit, then entries.
- * Invariant: an entry follows a look at signals and rescheduling with
+ * Invariant: an entry follows a look at signals, rescheduling and requests with
  * interrupts off all the while, so that no kick is lost.
  * Called by: vcpu.c. Calls: the ring, and the architecture's exit table.
  * Concurrency: v->lock; may sleep between entries.
@@ -37,7 +37,7 @@ static int run_work(struct vcpu *v)
 		return -EINTR;
 	}
 	cond_resched();
-	return 1;
+	return arch_run_work(v);
 }
 
 /*
@@ -49,14 +49,18 @@ static int run_enter(struct vcpu *v)
 	s64 rc;
 
 	local_irq_disable();
-	if (unlikely(need_resched() || signal_pending(current))) {
+	v->cpu = smp_processor_id();
+	/* Who wants something of this vCPU writes it, then looks at in_guest. */
+	smp_store_mb(v->in_guest, 1);
+	if (unlikely(need_resched() || signal_pending(current) || arch_run_pending(v))) {
+		WRITE_ONCE(v->in_guest, 0);
 		local_irq_enable();
 		return run_work(v);
 	}
-	v->cpu = smp_processor_id();
 	arch_run_enter(v);
 	current->flags |= PF_VCPU;
 	rc = ring_run(v->handle);
+	WRITE_ONCE(v->in_guest, 0);
 	local_irq_enable();
 	current->flags &= ~PF_VCPU;
 	if (unlikely(rc < 0))
@@ -83,8 +87,10 @@ static int run_begin(struct vcpu *v)
 	int (*complete)(struct vcpu *v) = v->complete;
 	struct kvm_run *run = v->run;
 	bool immediate = compat_immediate_exit(run);
-	int rc;
+	int rc = arch_run_start(v, immediate);
 
+	if (rc <= 0)
+		return rc;
 	if (run->kvm_valid_regs || run->kvm_dirty_regs)
 		return -EINVAL;
 	rc = arch_run_begin(v);

@@ -223,6 +223,7 @@ struct vcpu {
 	struct page **pages;	/* map.c's window, low pointer bit = writable */
 	struct mutex lock;
 	u32 cpu;		/* of the last entry */
+	u32 in_guest;		/* from the last look before an entry to the exit */
 	bool entered;		/* the guest ran in this KVM_RUN */
 	bool sigset_active;
 	sigset_t sigset;

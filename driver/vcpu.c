@@ -171,7 +171,7 @@ void vcpu_free(struct vcpu *v)
 {
 	arch_vcpu_free(v);
 	kfree(v->pages);
-	free_page((unsigned long)v->exit);
+	free_pages((unsigned long)v->exit, get_order(EXIT_PAGES * PAGE_SIZE));
 	free_page((unsigned long)v->pio);
 	free_page((unsigned long)v->run);
 	kfree(v);
@@ -188,7 +188,7 @@ static struct vcpu *vcpu_alloc(struct vm *vm, u32 id)
 	v->id = id;
 	v->run = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
 	v->pio = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
-	v->exit = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	v->exit = (void *)__get_free_pages(GFP_KERNEL_ACCOUNT | __GFP_ZERO, get_order(EXIT_PAGES * PAGE_SIZE));
 	v->pages = kmalloc_array(WINDOW_PAGES, sizeof(*v->pages), GFP_KERNEL_ACCOUNT);
 	if (v->run && v->pio && v->exit && v->pages)
 		return v;
@@ -199,8 +199,10 @@ static struct vcpu *vcpu_alloc(struct vm *vm, u32 id)
 /* Enter it in the VM's table and in the hypervisor. */
 static int vcpu_register(struct vcpu *v)
 {
-	struct vcpu_create create = { .id = v->id, .exit_page = virt_to_phys(v->exit) };
 	struct vm *vm = v->vm;
+	struct vcpu_create create = {
+		.id = v->id, .flags = arch_vcpu_flags(vm), .exit_page = virt_to_phys(v->exit),
+	};
 	s64 rc;
 
 	mutex_lock(&vm->lock);
@@ -215,7 +217,10 @@ static int vcpu_register(struct vcpu *v)
 	if (rc > 0) {
 		v->handle = rc;
 		/* From here on the vCPU is the VM's, and is freed with it. */
-		return arch_vcpu_init(v);
+		rc = arch_vcpu_init(v);
+		if (!rc)
+			arch_vcpu_publish(v);
+		return rc;
 	}
 	mutex_lock(&vm->lock);
 	vm->vcpu[v->id] = NULL;
@@ -265,13 +270,16 @@ long vcpu_create(void *object, unsigned long id)
 	fd = get_unused_fd_flags(O_CLOEXEC);
 	if (fd < 0)
 		return fd;
-	rc = vcpu_install(vm, id, fd);
-	if (rc) {
-		put_unused_fd(fd);
-		return rc;
-	}
+	/* Counted first: what may not change once there is a vCPU does not change from here on. */
 	mutex_lock(&vm->lock);
 	vm->vcpu_count++;
 	mutex_unlock(&vm->lock);
-	return fd;
+	rc = vcpu_install(vm, id, fd);
+	if (!rc)
+		return fd;
+	mutex_lock(&vm->lock);
+	vm->vcpu_count--;
+	mutex_unlock(&vm->lock);
+	put_unused_fd(fd);
+	return rc;
 }

@@ -333,6 +333,7 @@ static struct vcpu *vcpu_alloc(struct vm *vm, const struct vcpu_create *c, u32 s
 	v->vm = vm;
 	v->id = c->id;
 	v->handle = slot;
+	v->flags = c->flags;
 	v->page_pa = c->exit_page;
 	v->page = phys_to_virt(c->exit_page);
 	if (!machine_vcpu_init(v))
@@ -342,20 +343,26 @@ static struct vcpu *vcpu_alloc(struct vm *vm, const struct vcpu_create *c, u32 s
 	return NULL;
 }
 
+/* Of the service VM, shared with the vCPU. */
+static u64 shared_pages(u32 flags)
+{
+	return flags & VCPU_LAPIC ? 2 : 1;
+}
+
 s64 vcpu_create(struct vm *vm, const struct vcpu_create *c)
 {
 	struct vcpu *v;
 	u32 slot;
 	int err;
 
-	if (c->id >= ABI_MAX_VCPUS || c->pad || (c->exit_page & (PAGE_SIZE - 1)))
+	if (c->id >= ABI_MAX_VCPUS || (c->flags & ~MACHINE_VCPU_FLAGS) || (c->exit_page & (PAGE_SIZE - 1)))
 		return -EINVAL;
 	if (vm->vcpus[c->id])
 		return -EEXIST;
 	slot = take_vcpu_slot();
 	if (!slot)
 		return -ENOSPC;
-	err = memory_share(c->exit_page, 1);
+	err = memory_share(c->exit_page, shared_pages(c->flags));
 	if (err)
 		goto free_slot;
 	v = vcpu_alloc(vm, c, slot);
@@ -367,7 +374,7 @@ s64 vcpu_create(struct vm *vm, const struct vcpu_create *c)
 	vcpu_put(slot);
 	return slot;
 unshare:
-	memory_unshare(c->exit_page, 1);
+	memory_unshare(c->exit_page, shared_pages(c->flags));
 free_slot:
 	free_vcpu_slot(slot);
 	return err;
@@ -377,7 +384,7 @@ static void vcpu_free_one(struct vcpu *v)
 {
 	u32 slot = v->handle;
 
-	memory_unshare(v->page_pa, 1);
+	memory_unshare(v->page_pa, shared_pages(v->flags));
 	vcpus[slot].vcpu = NULL;
 	__atomic_store_n(&vcpus[slot].state, VCPU_FREE, __ATOMIC_RELEASE);
 	free_vcpu_slot(slot);

@@ -27,6 +27,7 @@ struct vcpu {
 	struct vm *vm;
 	struct exit_page *page;
 	u64 page_pa;
+	u32 flags;			/* VCPU_* of its creation */
 	u32 id;
 	u32 handle;
 	u32 in_guest;			/* 1 while its VM's tables may be in use by a CPU */

@@ -94,6 +94,7 @@ struct exit_resume {
 #define RESUME_FETCH_ABORT 0x8u	/* likewise for an instruction */
 
 #define EXIT_RESUME_OFFSET 2048
+#define EXIT_PAGES 1u
 
 struct exit_page {
 	struct exit_state out;

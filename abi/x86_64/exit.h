@@ -14,6 +14,7 @@
 #define ABI_X86_64_EXIT_H
 
 #include "state.h"
+#include "lapic.h"
 
 /* exit_page.reason, and index of struct exit_stats. */
 enum exit_reason {
@@ -31,6 +32,7 @@ enum exit_reason {
 	EXIT_INTERNAL = 11,	/* KVM_EXIT_INTERNAL_ERROR: suberror in data, qual[] = its data, qual_count of them */
 	EXIT_MSR = 12,		/* RDMSR or WRMSR of a register that the hypervisor does not keep: its number in port,
 				 * write, data = the value written; next_rip */
+	EXIT_EOI = 21,		/* an EOI of a vector (data) that lapic_page.eoi_exit names; RIP is past it */
 	/* Answered in the hypervisor; they only count. */
 	EXIT_CPUID = 13,
 	EXIT_CR = 14,
@@ -93,9 +95,11 @@ struct exit_resume {
 	u32 inject_has_error;
 	u64 inject_error;
 	u64 inject_cr2;		/* for vector 14 */
+	u32 interrupt;		/* with RESUME_INTERRUPT: a vector that the PIC gave; only after `ready` */
 };
 
 #define EXIT_RESUME_OFFSET 2048
+#define EXIT_PAGES 2u		/* struct exit_page; with VCPU_LAPIC struct lapic_page */
 
 struct exit_page {
 	struct exit_state out;
@@ -109,6 +113,7 @@ struct exit_page {
 #define RESUME_INJECT 0x8u
 #define RESUME_CR8 0x10u
 #define RESUME_RDX 0x40u
+#define RESUME_INTERRUPT 0x80u
 #define RESUME_SHADOW_STI 0x20u		/* with RESUME_REGS: the emulated instruction opened a shadow */
 
 #endif

@@ -63,6 +63,10 @@ int arch_vcpu_precreate(struct vm *vm);
 static inline int arch_vm_enable_cap(struct vm *vm, const struct kvm_enable_cap *cap) { return -EINVAL; }
 static inline void arch_vm_close(struct vm *vm) { }
 static inline void arch_vm_stop(struct vm *vm) { }
+/* VCPU_* of a new vCPU. */
+static inline u32 arch_vcpu_flags(const struct vm *vm) { return 0; }
+/* It is the VM's for good. */
+static inline void arch_vcpu_publish(struct vcpu *v) { }
 int arch_vcpu_init(struct vcpu *v);
 void arch_vcpu_free(struct vcpu *v);
 /* Before an operation is forwarded: 0, or -errno that the hypervisor would not know of. */
@@ -87,6 +91,11 @@ struct vcpu *vcpu_by_affinity(struct vm *vm, u64 mpidr);	/* or NULL */
 int psci_exit(struct vcpu *v);
 /* A vCPU that was turned on begins: 0 or -errno. */
 int psci_begin(struct vcpu *v);
+
+/* What an entry waits for besides signals: nothing here. */
+static inline bool arch_run_pending(const struct vcpu *v) { return false; }
+static inline int arch_run_work(struct vcpu *v) { return 1; }
+static inline int arch_run_start(struct vcpu *v, bool immediate) { return 1; }
 
 /* exits.c */
 /* KVM_RUN's own checks before the completion: 0 or -errno. */

@@ -384,6 +384,7 @@ static int op_get_special(void *ctx, unsigned int which, u64 *value, struct deco
 static int set_cr8(struct vcpu *v, u64 value, struct decode_fault *fault)
 {
 	struct exit_resume *in = &v->exit->in;
+	bool lapic = vcpu_has_lapic(v);
 
 	if (value > CR8_MAX) {
 		*fault = (struct decode_fault){ .vector = VECTOR_GP, .has_error = 1 };
@@ -391,7 +392,9 @@ static int set_cr8(struct vcpu *v, u64 value, struct decode_fault *fault)
 	}
 	in->cr8 = value;
 	in->flags |= RESUME_CR8;
-	v->arch.emulation->tpr_lowered = value < v->exit->out.cr8;
+	v->arch.emulation->tpr_lowered = !lapic && value < v->exit->out.cr8;
+	if (lapic)
+		apic_set_cr8(v, value);
 	return DECODE_DONE;
 }
 

@@ -12,6 +12,7 @@
 #include "x86_64/check.h"
 #include "x86_64/exit.h"
 #include "x86_64/kvm.h"
+#include "x86_64/apic.h"
 
 static inline bool arch_is_amd(void)
 {
@@ -44,7 +45,7 @@ static inline s64 arch_hypercall(u64 number, u64 arg)
 	[EXIT_FAIL_ENTRY] = "fail_entry", [EXIT_DEBUG] = "debug", \
 	[EXIT_INTERNAL] = "internal", [EXIT_CPUID] = "cpuid", [EXIT_MSR] = "msr", [EXIT_CR] = "cr", \
 	[EXIT_DR] = "dr", [EXIT_HYPERCALL] = "hypercall", [EXIT_EXCEPTION] = "exception", \
-	[EXIT_NMI] = "nmi", [EXIT_OTHER] = "other", [EXIT_ENTRIES] = "entries",
+	[EXIT_NMI] = "nmi", [EXIT_OTHER] = "other", [EXIT_ENTRIES] = "entries", [EXIT_EOI] = "eoi",
 
 /* caps.c. Values of KVM_CHECK_EXTENSION; 0 for every other number. */
 struct cap_row {
@@ -74,6 +75,10 @@ void arch_vm_close(struct vm *vm);
 void arch_vm_stop(struct vm *vm);
 /* And its memory. */
 void arch_vm_free(struct vm *vm);
+/* VCPU_* of a new vCPU. */
+u32 arch_vcpu_flags(const struct vm *vm);
+/* It is the VM's for good: others may find it. */
+void arch_vcpu_publish(struct vcpu *v);
 int arch_vcpu_init(struct vcpu *v);
 void arch_vcpu_free(struct vcpu *v);
 /* After a forwarded operation succeeded: keep the driver's copies true. */
@@ -96,7 +101,8 @@ int state_get_sregs(struct vcpu *v, struct abi_sregs *s);
 int state_set_sregs(struct vcpu *v, const struct abi_sregs *s);	/* no check */
 int state_get_debugregs(struct vcpu *v, struct abi_debugregs *d);
 int state_set_debugregs(struct vcpu *v, const struct abi_debugregs *d);
-int state_set_apic_base(struct vcpu *v, u64 base);	/* MSR_BAD: not one that this guest may have */
+int state_set_tsc_offset(struct vcpu *v, u64 offset);
+int state_add_nmi(struct vcpu *v);	/* as KVM_NMI */
 /* MOV to CR4, CR0: what KVM lets this guest set. */
 bool state_cr4_valid(const struct vcpu *v, u64 cr4);
 bool state_cr0_valid(u64 cr0);
@@ -104,7 +110,6 @@ bool state_cr0_valid(u64 cr0);
 long ioctl_get_sregs(void *object, unsigned long arg);
 long ioctl_set_sregs(void *object, unsigned long arg);
 long ioctl_interrupt(void *object, unsigned long arg);
-long ioctl_nmi(void *object, unsigned long arg);
 long ioctl_get_events(void *object, unsigned long arg);
 long ioctl_set_events(void *object, unsigned long arg);
 long ioctl_get_debugregs(void *object, unsigned long arg);
@@ -133,8 +138,28 @@ long cpuid_get2(void *object, unsigned long arg);
 int cpuid_init(struct vcpu *v);
 /* Hands the table to the hypervisor, as APIC_BASE makes it. */
 int cpuid_push(struct vcpu *v);
+/* EAX of leaf 1, or KVM's value without one. */
+u32 cpuid_signature(const struct vcpu *v);
 /* A bit of the guest's table; reg: 0 EAX .. 3 EDX. */
 bool cpuid_has(const struct vcpu *v, u32 leaf, u32 reg, u32 bit);
+
+/* Is there something to do before an entry? Interrupts off, in_guest published. */
+static inline bool arch_run_pending(const struct vcpu *v)
+{
+	return READ_ONCE(v->arch.requests);
+}
+
+/* Do it: 1 = enter, 0 = KVM_RUN returns 0, -errno. May sleep. */
+static inline int arch_run_work(struct vcpu *v)
+{
+	return v->arch.requests ? mp_work(v) : 1;
+}
+
+/* KVM_RUN's first step: 1, or what it returns. */
+static inline int arch_run_start(struct vcpu *v, bool immediate)
+{
+	return mp_begin(v, immediate);
+}
 
 /* exits.c */
 /* KVM_RUN's own checks before the completion: 0 or -errno. */

@@ -20,6 +20,7 @@
 #define XCR0_SWITCHED 0x2e7ull
 #define PHYSADDR_LEAF 0x80000008u
 #define PHYSADDR_DEFAULT 36u
+#define SIGNATURE_DEFAULT 0x600u
 
 struct regs4 { u32 eax, ebx, ecx, edx; };
 
@@ -171,7 +172,7 @@ static void put_row(struct abi_cpuid2 *list, u32 room, const struct row *r)
 		if (r->leaf == 0 && c.eax > BASIC_MAX)
 			c.eax = BASIC_MAX;
 		if (r->leaf == 1)
-			c.ecx |= B(31);	/* a hypervisor is there, as KVM says */
+			c.ecx |= B(21) | B(31);	/* x2APIC is ours; a hypervisor is there, as KVM says */
 		if (r->leaf == 7 && i == 0)
 			c.ebx |= B(1);	/* TSC_ADJUST is ours */
 		if (r->leaf == 0x80000000 && c.eax > EXT_MAX)
@@ -272,7 +273,7 @@ int cpuid_push(struct vcpu *v)
 		return -ENOMEM;
 	memcpy(list, v->arch.cpuid, bytes);
 	for (i = 0; i < list->nent; i++) {
-		if (list->entries[i].function == 1 && !(v->arch.apic_base & MSR_IA32_APICBASE_ENABLE))
+		if (list->entries[i].function == 1 && !lapic_on(&v->arch.lapic))
 			list->entries[i].edx &= ~B(9);
 	}
 	rc = vm_call(v->vm, OPX_KVM_SET_CPUID2, v->handle, 0, list, bytes, NULL);
@@ -292,7 +293,15 @@ static long cpuid_set(struct vcpu *v, const struct abi_cpuid2 *list)
 		return -EINVAL;
 	memcpy(v->arch.cpuid, list, bytes);
 	physaddr_note(v);
+	apic_cpuid(v);
 	return cpuid_push(v);
+}
+
+u32 cpuid_signature(const struct vcpu *v)
+{
+	const struct abi_cpuid_entry2 *e = find(v->arch.cpuid, 1);
+
+	return e ? e->eax : SIGNATURE_DEFAULT;
 }
 
 int cpuid_init(struct vcpu *v)

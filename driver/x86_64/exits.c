@@ -144,6 +144,8 @@ static int exit_again(struct vcpu *v)
 
 static int exit_hlt(struct vcpu *v)
 {
+	if (vcpu_has_lapic(v))
+		return mp_halt(v);
 	v->run->exit_reason = KVM_EXIT_HLT;
 	return 0;
 }
@@ -203,13 +205,28 @@ static int (*const exit_table[])(struct vcpu *v) = {
 	[EXIT_DEBUG] = exit_debug,
 	[EXIT_INTERNAL] = exit_internal,
 	[EXIT_MSR] = msr_exit,
+	[EXIT_EOI] = apic_exit_eoi,
 };
+
+/* What the guest's stay tells the LAPIC: TPR, and whether the PIC's interrupt can go in. */
+static void lapic_exit(struct vcpu *v)
+{
+	const struct exit_state *out = &v->exit->out;
+
+	lapic_set_cr8(&v->arch.lapic, out->cr8);
+	if (unlikely(v->arch.extint_window) && out->ready)
+		set_bit(REQUEST_EXTINT, &v->arch.requests);
+	if (unlikely(v->arch.vapic_addr))
+		set_bit(REQUEST_VAPIC, &v->arch.requests);
+}
 
 int arch_run_exit(struct vcpu *v)
 {
 	u32 reason = v->exit->out.reason;
 
 	v->exit->in.flags = 0;
+	if (vcpu_has_lapic(v))
+		lapic_exit(v);
 	if (likely(reason < ARRAY_SIZE(exit_table) && exit_table[reason]))
 		return exit_table[reason](v);
 	v->run->exit_reason = KVM_EXIT_UNKNOWN;
@@ -221,7 +238,8 @@ int arch_run_exit(struct vcpu *v)
 
 int arch_run_begin(struct vcpu *v)
 {
-	u64 cr8 = READ_ONCE(v->run->cr8);
+	bool lapic = vcpu_has_lapic(v);
+	u64 cr8 = lapic ? apic_cr8(v) : READ_ONCE(v->run->cr8);
 
 	if (cr8 > CR8_MAX)
 		return -EINVAL;
@@ -231,14 +249,22 @@ int arch_run_begin(struct vcpu *v)
 	return 0;
 }
 
+/* The VMM's PIC, or all its interrupt controllers, wait for the guest to take an interrupt. */
+static bool vmm_wants_window(struct vcpu *v)
+{
+	if (likely(!READ_ONCE(v->run->request_interrupt_window)))
+		return false;
+	return !vcpu_has_lapic(v) || apic_takes_interrupt(v);
+}
+
 void arch_run_enter(struct vcpu *v)
 {
-	v->exit->in.request_window = READ_ONCE(v->run->request_interrupt_window);
+	v->exit->in.request_window = v->arch.extint_window || vmm_wants_window(v);
 }
 
 int arch_run_again(struct vcpu *v)
 {
-	if (likely(!READ_ONCE(v->run->request_interrupt_window)))
+	if (likely(!vmm_wants_window(v)))
 		return 1;
 	/* An exception that waits for the entry comes before any interrupt. */
 	if (!v->entered || !v->exit->out.ready || v->exit->in.flags & RESUME_INJECT)
@@ -261,6 +287,8 @@ void arch_run_end(struct vcpu *v)
 	}
 	run->if_flag = v->arch.if_flag;
 	run->ready_for_interrupt_injection = v->arch.ready;
-	run->apic_base = v->arch.apic_base;
+	run->apic_base = v->arch.lapic.base;
 	run->cr8 = v->arch.cr8;
+	if (vcpu_has_lapic(v))
+		apic_run_end(v);
 }

@@ -12,7 +12,6 @@
  */
 #include <linux/slab.h>
 #include <linux/timekeeping.h>
-#include <asm/apicdef.h>
 #include <asm/msr-index.h>
 #include <asm/tsc.h>
 
@@ -181,11 +180,6 @@ static long vm_set_tsc_khz(void *object, unsigned long arg)
 	return tsc_rate_ok(arg) ? 0 : -EINVAL;
 }
 
-int arch_vm_enable_cap(struct vm *vm, const struct kvm_enable_cap *cap)
-{
-	return -EINVAL;
-}
-
 void arch_vm_close(struct vm *vm)
 {
 	irqfd_release(vm);
@@ -223,23 +217,6 @@ void arch_vm_init(struct vm *vm)
 
 /* ---- vCPU ---- */
 
-/* Without an in-kernel LAPIC a vCPU is always runnable, as in KVM. */
-static long vcpu_get_mp_state(void *object, unsigned long arg)
-{
-	struct kvm_mp_state state = { .mp_state = KVM_MP_STATE_RUNNABLE };
-
-	return copy_to_user((void __user *)arg, &state, sizeof(state)) ? -EFAULT : 0;
-}
-
-static long vcpu_set_mp_state(void *object, unsigned long arg)
-{
-	struct kvm_mp_state state;
-
-	if (copy_from_user(&state, (void __user *)arg, sizeof(state)))
-		return -EFAULT;
-	return state.mp_state == KVM_MP_STATE_RUNNABLE ? 0 : -EINVAL;
-}
-
 static long vcpu_translate(void *object, unsigned long arg)
 {
 	struct kvm_translation translation;
@@ -259,15 +236,36 @@ static long vcpu_translate(void *object, unsigned long arg)
 
 int arch_vcpu_init(struct vcpu *v)
 {
-	v->arch.apic_base = APIC_DEFAULT_PHYS_BASE | MSR_IA32_APICBASE_ENABLE;
-	if (!v->id)
-		v->arch.apic_base |= MSR_IA32_APICBASE_BSP;
-	return msr_init(v) ?: cpuid_init(v) ?: emulate_init(v) ?:
-		state_write_one(v, STATE_TSC_OFFSET, v->vm->arch.tsc_offset);
+	return apic_init(v) ?: msr_init(v) ?: cpuid_init(v) ?: emulate_init(v) ?:
+		state_set_tsc_offset(v, v->vm->arch.tsc_offset) ?: mp_init(v);
+}
+
+void arch_vcpu_publish(struct vcpu *v)
+{
+	apic_publish(v);
+}
+
+u32 arch_vcpu_flags(const struct vm *vm)
+{
+	return irqchip_in_kernel(vm) ? VCPU_LAPIC : 0;
+}
+
+int arch_vm_enable_cap(struct vm *vm, const struct kvm_enable_cap *cap)
+{
+	switch (cap->cap) {
+	case KVM_CAP_SPLIT_IRQCHIP:
+		return chips_split(vm, cap->args[0]);
+	case KVM_CAP_X2APIC_API:
+		return apic_enable_x2apic_api(vm, cap->args[0]);
+	default:
+		return -EINVAL;
+	}
 }
 
 void arch_vcpu_free(struct vcpu *v)
 {
+	apic_free(v);
+	mp_free(v);
 	kfree(v->arch.msr);
 	kvfree(v->arch.cpuid);
 	emulate_free(v);
@@ -327,12 +325,16 @@ int arch_vcpu_flush(struct vcpu *v)
 	struct exit_resume *in = &v->exit->in;
 	int rc = 0;
 
-	if (likely(!(in->flags & ~RESUME_CR8)))
-		return 0;
+	if (unlikely(v->arch.requests & BIT(REQUEST_NMI)))
+		rc = mp_deliver_nmi(v);
+	if (likely(!(in->flags & ~RESUME_CR8)) || rc)
+		return rc;
 	if (in->flags & (RESUME_REGS | RESUME_RAX | RESUME_RIP))
 		rc = flush_regs(v, in);
 	if (!rc && in->flags & RESUME_INJECT)
 		rc = flush_exception(v, in);
+	if (!rc && in->flags & RESUME_INTERRUPT)
+		rc = state_write_one(v, STATE_INTERRUPT, STATE_EVENT | in->interrupt);
 	if (!rc)
 		in->flags &= RESUME_CR8;
 	return rc;
@@ -350,12 +352,14 @@ const struct ioctl_row arch_system_ioctls[] = {
 const struct ioctl_row arch_vm_ioctls[] = {
 	{ KVM_SET_TSS_ADDR, vm_set_tss_addr },
 	{ KVM_SET_IDENTITY_MAP_ADDR, vm_set_identity_map },
+	{ KVM_SET_BOOT_CPU_ID, apic_set_boot_cpu },
 	{ KVM_GET_CLOCK, vm_get_clock },
 	{ KVM_SET_CLOCK, vm_set_clock },
 	{ KVM_GET_TSC_KHZ, vm_get_tsc_khz },
 	{ KVM_SET_TSC_KHZ, vm_set_tsc_khz },
 	{ KVM_GET_IRQCHIP, chips_get },
 	{ KVM_SET_IRQCHIP, chips_set },
+	{ KVM_CREATE_IRQCHIP, chips_create },
 	{ KVM_CREATE_PIT, pit_create },
 	{ KVM_CREATE_PIT2, pit_create2 },
 	{ KVM_GET_PIT, pit_get },
@@ -375,7 +379,7 @@ const struct ioctl_row arch_vcpu_ioctls[] = {
 	{ KVM_GET_SREGS, ioctl_get_sregs },
 	{ KVM_SET_SREGS, ioctl_set_sregs },
 	{ KVM_INTERRUPT, ioctl_interrupt },
-	{ KVM_NMI, ioctl_nmi },
+	{ KVM_NMI, apic_nmi },
 	{ KVM_GET_VCPU_EVENTS, ioctl_get_events },
 	{ KVM_SET_VCPU_EVENTS, ioctl_set_events },
 	{ KVM_GET_DEBUGREGS, ioctl_get_debugregs },
@@ -390,8 +394,12 @@ const struct ioctl_row arch_vcpu_ioctls[] = {
 	{ KVM_SET_CPUID, cpuid_set_old },
 	{ KVM_SET_CPUID2, cpuid_set2 },
 	{ KVM_GET_CPUID2, cpuid_get2 },
-	{ KVM_GET_MP_STATE, vcpu_get_mp_state },
-	{ KVM_SET_MP_STATE, vcpu_set_mp_state },
+	{ KVM_GET_MP_STATE, mp_get_state },
+	{ KVM_SET_MP_STATE, mp_set_state },
+	{ KVM_GET_LAPIC, apic_get_state },
+	{ KVM_SET_LAPIC, apic_set_state },
+	{ KVM_SET_VAPIC_ADDR, apic_vapic_addr },
+	{ KVM_TPR_ACCESS_REPORTING, apic_tpr_reporting },
 	{ KVM_GET_TSC_KHZ, vm_get_tsc_khz },
 	{ KVM_SET_TSC_KHZ, vm_set_tsc_khz },
 	{ KVM_TRANSLATE, vcpu_translate },

@@ -27,7 +27,8 @@ enum msr_kind {
 	QUIET,		/* reads 0; writes are dropped */
 	ZERO,		/* reads 0; a write is #GP, but 0 from the VMM */
 	FIELD,		/* a field of the hypervisor's, in `slot` */
-	TSC, TSC_ADJUST, APICBASE, EFER, TSC_AUX,
+	TSC, TSC_ADJUST, EFER, TSC_AUX,
+	APIC,		/* apic.c's */
 };
 
 static bool memory_type(u64 t)
@@ -95,7 +96,7 @@ static const struct msr_row {
 	{ 0x10, 0x10, TSC, 0, 1, NULL, 0 },
 	{ 0x11, 0x12, CONSTANT, 0, 0, NULL, 0 },		/* kvmclock, old numbers: off, and stays off */
 	{ 0x17, 0x17, ZERO, 0, 0, NULL, 0 },			/* PLATFORM_ID */
-	{ 0x1b, 0x1b, APICBASE, 0, 0, NULL, 0 },
+	{ 0x1b, 0x1b, APIC, 0, 0, NULL, 0 },			/* IA32_APIC_BASE */
 	{ 0x2a, 0x2a, ZERO, 0, 0, NULL, 0 },			/* EBL_CR_POWERON */
 	{ 0x3b, 0x3b, TSC_ADJUST, 0, 1, NULL, 0 },
 	{ 0x79, 0x79, QUIET, 0, 0, NULL, 0 },			/* microcode update */
@@ -122,6 +123,8 @@ static const struct msr_row {
 	{ 0x619, 0x619, ZERO, 0, 0, NULL, 0 },
 	{ 0x639, 0x639, ZERO, 0, 0, NULL, 0 },
 	{ 0x641, 0x641, ZERO, 0, 0, NULL, 0 },
+	{ 0x6e0, 0x6e0, APIC, 0, 1, NULL, 0 },			/* IA32_TSC_DEADLINE */
+	{ 0x800, 0x8ff, APIC, 0, 0, NULL, 0 },			/* x2APIC */
 	{ 0xc0000080, 0xc0000080, EFER, 0, 0, NULL, 0 },
 	{ 0xc0000081, 0xc0000081, FIELD, STATE_STAR, 1, NULL, 0 },
 	{ 0xc0000082, 0xc0000083, FIELD, STATE_LSTAR, 1, canonical, 0 },
@@ -171,12 +174,9 @@ static u64 *stored(struct vcpu *v, const struct msr_row *r, u32 msr)
 
 /* ---- TSC ---- */
 
-static int tsc_read(struct vcpu *v, u64 *value)
+static u64 tsc_read(const struct vcpu *v)
 {
-	int rc = state_read_one(v, STATE_TSC_OFFSET, value);
-
-	*value += rdtsc();
-	return rc;
+	return rdtsc() + v->arch.tsc_offset;
 }
 
 /*
@@ -189,27 +189,23 @@ static int tsc_read(struct vcpu *v, u64 *value)
 static int tsc_write(struct vcpu *v, u64 value, bool host)
 {
 	struct arch_vm *vm = &v->vm->arch;
-	u64 old, offset = value - rdtsc();
+	u64 offset = value - rdtsc();
 
 	if (!host) {
-		if (state_read_one(v, STATE_TSC_OFFSET, &old))
-			return MSR_BAD;
-		v->arch.tsc_adjust += offset - old;
-		return state_write_one(v, STATE_TSC_OFFSET, offset);
+		v->arch.tsc_adjust += offset - v->arch.tsc_offset;
+		return state_set_tsc_offset(v, offset);
 	}
 	if (offset - READ_ONCE(vm->tsc_offset) + TSC_SAME >= 2 * TSC_SAME)
 		WRITE_ONCE(vm->tsc_offset, offset);
-	return state_write_one(v, STATE_TSC_OFFSET, READ_ONCE(vm->tsc_offset));
+	return state_set_tsc_offset(v, READ_ONCE(vm->tsc_offset));
 }
 
 static int tsc_adjust_write(struct vcpu *v, u64 value, bool host)
 {
-	u64 offset, delta = value - v->arch.tsc_adjust;
+	u64 delta = value - v->arch.tsc_adjust;
 
 	v->arch.tsc_adjust = value;
-	if (host)
-		return 0;
-	return state_read_one(v, STATE_TSC_OFFSET, &offset) ?: state_write_one(v, STATE_TSC_OFFSET, offset + delta);
+	return host ? 0 : state_set_tsc_offset(v, v->arch.tsc_offset + delta);
 }
 
 /* ---- EFER, TSC_AUX ---- */
@@ -258,9 +254,9 @@ int msr_read(struct vcpu *v, u32 msr, u64 *value)
 	case STORED: *value = *stored(v, r, msr); return 0;
 	case CONSTANT: *value = r->reset; return 0;
 	case FIELD: return state_read_one(v, r->slot + (msr - r->first), value);
-	case TSC: return tsc_read(v, value);
+	case TSC: *value = tsc_read(v); return 0;
 	case TSC_ADJUST: *value = v->arch.tsc_adjust; return 0;
-	case APICBASE: *value = v->arch.apic_base; return 0;
+	case APIC: return apic_msr_read(v, msr, value);
 	case EFER: return state_read_one(v, STATE_EFER, value);
 	case TSC_AUX: return state_read_one(v, STATE_TSC_AUX, value);
 	default: return 0;
@@ -283,7 +279,7 @@ int msr_write(struct vcpu *v, u32 msr, u64 value, bool host)
 	case FIELD: return state_write_one(v, r->slot + (msr - r->first), value);
 	case TSC: return tsc_write(v, value, host);
 	case TSC_ADJUST: return tsc_adjust_write(v, value, host);
-	case APICBASE: return state_set_apic_base(v, value);
+	case APIC: return apic_msr_write(v, msr, value, host);
 	case EFER: return efer_write(v, value, host);
 	case TSC_AUX: return tsc_aux_write(v, value, host);
 	default: return 0;

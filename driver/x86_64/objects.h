@@ -6,9 +6,13 @@
 #ifndef DRIVER_X86_64_OBJECTS_H
 #define DRIVER_X86_64_OBJECTS_H
 
+#include <linux/hrtimer.h>
+#include <linux/rcuwait.h>
+
+#include "models/lapic.h"
+
 struct emulation;
 struct irqchip;
-struct lapic;
 struct routing;
 struct vm_pit;
 
@@ -21,11 +25,16 @@ struct arch_vm {
 	struct irqchip *irqchip;	/* PIC and IOAPIC: chips.c */
 	struct vm_pit *pit;		/* pit_timer.c */
 	struct routing *routing;	/* route.c; with any in-kernel irqchip */
-	u32 ioapic_pins;			/* split irqchip: routes below this are the VMM's IOAPIC's */
+	u32 ioapic_pins;		/* split irqchip: routes below this are the VMM's IOAPIC's */
+	u32 boot_cpu;			/* KVM_SET_BOOT_CPU_ID */
+	bool x2apic_ids;		/* KVM_CAP_X2APIC_API */
+	bool broadcast_quirk_off;
+	u32 lapic_count;		/* places of lapics[] that were ever used */
+	struct vcpu *lapics[ABI_MAX_VCPUS];	/* by vCPU id; a vCPU stays as long as its VM */
 };
 
 struct arch_vcpu {
-	u64 apic_base;
+	u64 tsc_offset;		/* as the hypervisor has it */
 	/* What KVM_RUN reports when the guest did not run; kept by ioctls. */
 	u64 cr8;
 	u8 if_flag, ready;
@@ -42,6 +51,21 @@ struct arch_vcpu {
 	u64 *msr;		/* msr.c */
 	struct abi_cpuid2 *cpuid;
 	struct emulation *emulation;
+	/* apic.c, mp.c */
+	struct lapic lapic;	/* page NULL: only IA32_APIC_BASE */
+	struct hrtimer timer;
+	struct rcuwait wait;
+	unsigned long requests;	/* enum vcpu_request; any context */
+	u32 mp_state;
+	atomic_t nmi_queued;
+	u8 sipi_vector;
+	u8 eoi_vector;		/* for KVM_EXIT_IOAPIC_EOI */
+	int extint_vector;	/* split irqchip: KVM_INTERRUPT's, or -1 */
+	bool extint_window;	/* the PIC's interrupt waits for the guest */
+	bool events_unknown;	/* the hypervisor may hold an NMI */
+	bool tpr_reporting;
+	u64 vapic_addr;		/* KVM_SET_VAPIC_ADDR, 0: none */
+	struct state_fields *reset;	/* after power-up */
 };
 
 #endif

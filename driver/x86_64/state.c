@@ -4,8 +4,7 @@
  * and back, with KVM's checks in KVM's order; KVM_GET_FPU and KVM_SET_FPU are
  * views of the XSAVE image.
  *
- * Owns: APIC_BASE, and the guest's own debug registers while the VMM's are in
- * place. The hypervisor checks only what could hurt itself; what a wrong state
+ * Owns: the guest's own debug registers while the VMM's are in place. The hypervisor checks only what could hurt itself; what a wrong state
  * would do to its own guest is refused here.
  * Called by: vcpu.c, ioctl.c. Concurrency: v->lock.
  * See: Documentation/virt/kvm/api.rst; docs/abi.md.
@@ -22,7 +21,6 @@
 #define VECTOR_OF 4u
 #define VECTOR_MAX 31u
 #define CR4_ALWAYS 0x7ffull	/* VME .. OSXMMEXCPT */
-#define APIC_BASE_RESERVED 0x2ffull
 #define EFER_KNOWN (EFER_SCE | EFER_LME | EFER_LMA | EFER_NX | EFER_FFXSR)
 #define DR7_FIXED 0x400ull
 #define DR7_MASK 0xffff23ffull
@@ -91,30 +89,10 @@ int state_write_one(struct vcpu *v, u32 field, u64 value)
 	return state_write(v, &s);
 }
 
-/* ---- APIC_BASE: nobody but the guest's LAPIC and its CPUID looks at it ---- */
-
-static bool apic_base_valid(const struct vcpu *v, u64 base)
+int state_set_tsc_offset(struct vcpu *v, u64 offset)
 {
-	u64 reserved = APIC_BASE_RESERVED | ~((1ull << v->arch.maxphyaddr) - 1);
-
-	if (!cpuid_has(v, 1, 2, 21))
-		reserved |= X2APIC_ENABLE;
-	if (base & reserved)
-		return false;
-	return base & MSR_IA32_APICBASE_ENABLE || !(base & X2APIC_ENABLE);
-}
-
-static int apic_base_change(struct vcpu *v, u64 base)
-{
-	u64 changed = v->arch.apic_base ^ base;
-
-	v->arch.apic_base = base;
-	return changed & MSR_IA32_APICBASE_ENABLE ? cpuid_push(v) : 0;
-}
-
-int state_set_apic_base(struct vcpu *v, u64 base)
-{
-	return apic_base_valid(v, base) ? apic_base_change(v, base) : MSR_BAD;
+	v->arch.tsc_offset = offset;
+	return state_write_one(v, STATE_TSC_OFFSET, offset);
 }
 
 /* ---- KVM_GET_SREGS, KVM_SET_SREGS ---- */
@@ -191,9 +169,9 @@ int state_get_sregs(struct vcpu *v, struct abi_sregs *s)
 	s->cr2 = f.value[STATE_CR2];
 	s->cr3 = f.value[STATE_CR3];
 	s->cr4 = f.value[STATE_CR4];
-	s->cr8 = f.value[STATE_CR8];
+	s->cr8 = vcpu_has_lapic(v) ? apic_cr8(v) : f.value[STATE_CR8];
 	s->efer = f.value[STATE_EFER];
-	s->apic_base = v->arch.apic_base;
+	s->apic_base = v->arch.lapic.base;
 	if (irq & STATE_EVENT)
 		s->interrupt_bitmap[(irq & 0xff) / 64] = 1ull << (irq % 64);
 	return 0;
@@ -213,11 +191,9 @@ static void interrupt_put(struct state_fields *f, const u64 *bitmap)
 int state_set_sregs(struct vcpu *v, const struct abi_sregs *s)
 {
 	struct state_fields f = {};
-	int rc = apic_base_change(v, s->apic_base);
 	u32 i;
 
-	if (rc)
-		return rc;
+	apic_base_set(v, s->apic_base);
 	for (i = 0; i < ARRAY_SIZE(segments); i++)
 		segment_put(&f, segments[i].seg, (const struct abi_segment *)((const u8 *)s + segments[i].offset));
 	table_put(&f, SEG_GDTR, &s->gdt);
@@ -231,6 +207,8 @@ int state_set_sregs(struct vcpu *v, const struct abi_sregs *s)
 	interrupt_put(&f, s->interrupt_bitmap);
 	v->arch.cs_base = s->cs.base;
 	v->arch.cr8 = s->cr8;
+	if (vcpu_has_lapic(v))
+		apic_set_cr8(v, s->cr8);
 	return state_write(v, &f);
 }
 
@@ -276,7 +254,10 @@ long ioctl_set_sregs(void *object, unsigned long arg)
 	if (rc)
 		return rc;
 	emulate_set_sregs(object);
-	return state_set_sregs(object, &s);
+	rc = state_set_sregs(object, &s);
+	if (!rc)
+		mp_sregs_changed(object, &s);
+	return rc;
 }
 
 /* ---- events ---- */
@@ -284,21 +265,24 @@ long ioctl_set_sregs(void *object, unsigned long arg)
 long ioctl_interrupt(void *object, unsigned long arg)
 {
 	struct abi_interrupt irq;
+	struct vcpu *v = object;
 
 	if (copy_from_user(&irq, (void __user *)arg, sizeof(irq)))
 		return -EFAULT;
-	return irq.irq > 255 ? -EINVAL : state_write_one(object, STATE_INTERRUPT, STATE_EVENT | irq.irq);
+	if (irq.irq > 255)
+		return -EINVAL;
+	return vcpu_has_lapic(v) ? apic_interrupt(v, irq.irq) : state_write_one(v, STATE_INTERRUPT, STATE_EVENT | irq.irq);
 }
 
 /* Two at most, one when NMIs are blocked: as a processor latches them. */
-long ioctl_nmi(void *object, unsigned long arg)
+int state_add_nmi(struct vcpu *v)
 {
 	u64 nmi;
-	int rc = state_read_one(object, STATE_NMI, &nmi);
+	int rc = state_read_one(v, STATE_NMI, &nmi);
 
 	if (rc || (nmi & 0xff) >= (nmi & ~0xffull ? 1 : 2))
 		return rc;
-	return state_write_one(object, STATE_NMI, nmi + 1);
+	return state_write_one(v, STATE_NMI, nmi + 1);
 }
 
 long ioctl_get_events(void *object, unsigned long arg)
@@ -354,6 +338,7 @@ long ioctl_set_events(void *object, unsigned long arg)
 
 	if (copy_from_user(&e, (void __user *)arg, sizeof(e)))
 		return -EFAULT;
+	((struct vcpu *)object)->arch.events_unknown = true;
 	rc = check_events(&e);
 	return rc ? rc : events_set(object, &e);
 }

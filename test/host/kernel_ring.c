@@ -439,7 +439,7 @@ static void random_payload(struct client *c, struct ring_entry *e)
 	u32 i;
 
 	if (e->op == OP_CREATE_VCPU) {
-		*v = (struct vcpu_create){ .id = below(c, 70), .exit_page = random_pa(c), .pad = !below(c, 32) };
+		*v = (struct vcpu_create){ .id = below(c, 70), .exit_page = random_pa(c), .flags = !below(c, 32) };
 		return;
 	}
 	for (i = 0; i < 4; i++) {

@@ -3,6 +3,8 @@
 #ifndef VCPU_ARCH_H
 #define VCPU_ARCH_H
 
+#define MACHINE_VCPU_FLAGS 0u
+
 #include "types.h"
 #include "percpu.h"
 #include "cpu.h"

@@ -40,6 +40,8 @@ static void resume(struct vcpu *v, const struct exit_resume *in)
 		v->arch.window = window;
 		v->arch.work = 1;
 	}
+	if (v->arch.lapic && READ_ONCE(v->arch.lapic->pir_on))
+		v->arch.work = 1;
 	if (!flags)
 		return;
 	if (flags & RESUME_REGS)
@@ -47,6 +49,8 @@ static void resume(struct vcpu *v, const struct exit_resume *in)
 	backend->set_fields(v, flags, in);
 	if (unlikely(flags & RESUME_INJECT))
 		resume_inject(v, in);
+	if (unlikely(flags & RESUME_INTERRUPT))
+		queue_interrupt(v, READ_ONCE(in->interrupt) & 0xff);
 }
 
 /* The ring's way to run a vCPU; HC_RUN is the short one. */

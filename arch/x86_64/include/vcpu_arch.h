@@ -28,6 +28,7 @@ struct events {
 	u64 nmi_iret_rip;
 };
 
+#define MACHINE_VCPU_FLAGS VCPU_LAPIC
 #define CPUID_INDEX 64u		/* leaves looked up without a search, in each of three ranges */
 
 struct vcpu_arch {
@@ -46,6 +47,8 @@ struct vcpu_arch {
 	u32 debug;		/* STATE_DEBUG_*: the VMM debugs; 0: the guest's own debugging only */
 	u32 work;		/* 0: nothing special at the next entry (no event, window, debugging) */
 	u32 window;		/* this run's request_window */
+	u32 vector_waits;	/* the LAPIC has an interrupt that waits for its window */
+	struct lapic_page *lapic;	/* the service VM's memory; NULL: none */
 	u32 asid;
 	u64 asid_generation;
 	struct cpu *asid_cpu;
@@ -132,12 +135,15 @@ struct cpuid cpuid_service(u32 leaf, u32 subleaf, u64 cr4);
 #define EVENT_TYPE(e) ((e) >> 8 & 7)
 enum event_type { EVENT_INTR = 0, EVENT_NMI = 2, EVENT_EXCEPTION = 3, EVENT_SOFT = 4 };
 
-/* Why no interrupt can be taken now: the shadow of STI or MOV SS (no NMI either), or IF = 0. */
-enum { BLOCKED_BY_SHADOW = 1, BLOCKED_BY_IF = 2 };
-/* An exit as soon as one can be taken. */
+/* Why no interrupt can be taken now: the shadow of STI or MOV SS (no NMI either), or IF = 0. CR8 lies above. */
+enum { BLOCKED_BY_SHADOW = 1, BLOCKED_BY_IF = 2, BLOCKED_CR8 = 4 /* shift */ };
+/* An exit as soon as one can be taken; WINDOW_TPR(n): as soon as CR8 is below n. */
 enum { WINDOW_INTERRUPT = 1, WINDOW_NMI = 2 };
+#define WINDOW_TPR(n) ((n) << 4)
 
 void queue_exception(struct vcpu *v, u32 vector, int has_error, u32 error);
+/* An interrupt that was acknowledged already: KVM_INTERRUPT's, the PIC's. */
+void queue_interrupt(struct vcpu *v, u32 vector);
 /* Before an entry with work set. */
 void event_in(struct vcpu *v);
 /* After an exit that something special led to: `event` is the one whose delivery it interrupted. */
@@ -145,5 +151,16 @@ void event_out(struct vcpu *v, u64 event);
 void event_requeue(struct vcpu *v, u64 event);
 /* The interrupt window's exit. 1: it was the driver's wish, 0: it was an event's. */
 int event_window_open(struct vcpu *v);
+/* Behind a HLT with this IF: 1: an interrupt of the LAPIC goes in at once. */
+int event_ends_hlt(struct vcpu *v, u64 rflags);
+
+/* ---- guest/lapic.c ---- */
+
+/* The vector that beats all in service and CR8, or 0; one that CR8 alone stops is a window. */
+u32 lapic_next(struct vcpu *v, u32 cr8, u32 *windows);
+/* It goes in: from IRR to ISR. */
+void lapic_accept(struct vcpu *v, u32 vector);
+/* A guest's WRMSR: EXIT_NONE: done; EXIT_EOI: done, and the driver is to know of the vector in out.data; EXIT_MSR: not ours. */
+u32 lapic_wrmsr(struct vcpu *v, u32 msr, u64 value);
 
 #endif

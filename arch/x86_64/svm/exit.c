@@ -54,10 +54,14 @@ u32 svm_event_blocked(struct vcpu *v)
 {
 	const struct vmcb *b = v->arch.vmcb;
 
-	return (b->int_shadow & 1 ? BLOCKED_BY_SHADOW : 0) | (b->rflags & RFLAGS_IF ? 0 : BLOCKED_BY_IF);
+	return (b->int_shadow & 1 ? BLOCKED_BY_SHADOW : 0) | (b->rflags & RFLAGS_IF ? 0 : BLOCKED_BY_IF) |
+		(u32)(b->int_control & 15) << BLOCKED_CR8;
 }
 
-/* A virtual interrupt that is intercepted; for NMIs the IRET is intercepted while they are masked. */
+/*
+ * A virtual interrupt that is intercepted; for NMIs the IRET is intercepted while
+ * they are masked. With a LAPIC, MOV to CR8 exits only while a vector waits for it.
+ */
 void svm_event_windows(struct vcpu *v, u32 windows)
 {
 	struct vmcb *b = v->arch.vmcb;
@@ -70,6 +74,8 @@ void svm_event_windows(struct vcpu *v, u32 windows)
 	}
 	if ((windows & WINDOW_NMI) && v->arch.events.nmi_iret)
 		step_on(&v->arch.events, b);
+	if (v->arch.lapic)
+		b->intercept_cr = INTERCEPT_CR4_WRITE | (windows >= WINDOW_TPR(1) ? INTERCEPT_CR8_WRITE : 0);
 }
 
 void svm_event_step(struct vcpu *v, int on)
@@ -233,7 +239,6 @@ static int exit_nmi(struct cpu *cpu, struct vcpu *v, struct vmcb *b)
 static int exit_vintr(struct cpu *cpu, struct vcpu *v, struct vmcb *b)
 {
 	(void)cpu, (void)b;
-	svm_event_windows(v, 0);
 	if (!event_window_open(v))
 		return 0;
 	exit_common(v, EXIT_IRQ_WINDOW);
@@ -244,6 +249,8 @@ static int exit_hlt(struct cpu *cpu, struct vcpu *v, struct vmcb *b)
 {
 	(void)cpu;
 	svm_skip(b, 1);
+	if (event_ends_hlt(v, b->rflags))
+		return 0;
 	exit_common(v, EXIT_HLT);
 	return 1;
 }
@@ -319,13 +326,21 @@ static int exit_io(struct cpu *cpu, struct vcpu *v, struct vmcb *b)
 /* What passes without an exit is in the permission map; all else is the driver's. */
 static int exit_msr(struct cpu *cpu, struct vcpu *v, struct vmcb *b)
 {
+	u64 value = (u32)b->rax | v->arch.regs.rdx << 32;
+	u32 write = (u32)b->exit_info1, reason = write ? lapic_wrmsr(v, (u32)v->arch.regs.rcx, value) : EXIT_MSR;
 	struct exit_state *x = &v->page->out;
 
 	(void)cpu;
-	exit_common(v, EXIT_MSR);
+	if (reason != EXIT_MSR)
+		svm_skip(b, 2);
+	if (reason == EXIT_NONE)
+		return 0;
+	exit_common(v, reason);
+	if (reason == EXIT_EOI)
+		return 1;
 	x->port = (u32)v->arch.regs.rcx;
-	x->write = (u32)b->exit_info1;
-	x->data = (u32)b->rax | v->arch.regs.rdx << 32;
+	x->write = write;
+	x->data = value;
 	x->next_rip = svm_next_rip(b, 2);
 	return 1;
 }

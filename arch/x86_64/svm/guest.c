@@ -53,7 +53,7 @@ int svm_vcpu_init(struct vcpu *v)
 		return -ENOMEM;
 	v->arch.vmcb = b;
 	v->arch.vmcb_pa = pa;
-	b->intercept_cr = INTERCEPT_CR4_WRITE | INTERCEPT_CR8_WRITE;
+	b->intercept_cr = INTERCEPT_CR4_WRITE | (v->arch.lapic ? 0 : INTERCEPT_CR8_WRITE);
 	b->intercept_dr = INTERCEPT_DR_ALL;
 	/*
 	 * #DB and #AC: their delivery can loop in microcode for ever (CVE-2015-5307, CVE-2015-8104). #MC is the
@@ -186,6 +186,17 @@ int svm_state_set(struct vcpu *v, u32 field, u64 value)
 	return 1;
 }
 
+/* Another one may let an interrupt in, or stop it. */
+static void set_cr8(struct vcpu *v, u64 cr8)
+{
+	struct vmcb *b = v->arch.vmcb;
+
+	if ((b->int_control & 15) == cr8)
+		return;
+	b->int_control = (b->int_control & ~V_TPR_MASK) | cr8;
+	v->arch.work = 1;
+}
+
 void svm_set_fields(struct vcpu *v, u32 flags, const struct exit_resume *in)
 {
 	struct vmcb *b = v->arch.vmcb;
@@ -199,7 +210,7 @@ void svm_set_fields(struct vcpu *v, u32 flags, const struct exit_resume *in)
 	if (flags & (RESUME_RIP | RESUME_REGS))
 		b->int_shadow = !!(flags & RESUME_SHADOW_STI);
 	if (flags & RESUME_CR8)
-		b->int_control = (b->int_control & ~V_TPR_MASK) | (READ_ONCE(in->cr8) & 15);
+		set_cr8(v, READ_ONCE(in->cr8) & 15);
 }
 
 void svm_nmi_mask(struct vcpu *v)

@@ -43,11 +43,19 @@ void vmx_event_inject(struct vcpu *v, u64 event)
 u32 vmx_event_blocked(struct vcpu *v)
 {
 	return (vmx_slot_read(v, SLOT_SHADOW) ? BLOCKED_BY_SHADOW : 0) |
-		(vmx_slot_read(v, SLOT_RFLAGS) & RFLAGS_IF ? 0 : BLOCKED_BY_IF);
+		(vmx_slot_read(v, SLOT_RFLAGS) & RFLAGS_IF ? 0 : BLOCKED_BY_IF) |
+		v->arch.vmx->apic[APIC_TPR] / 16u << BLOCKED_CR8;
 }
 
+/* A vector that CR8 stops: the threshold is its class, so not above CR8, as the entry wants (27.2.1.1). */
 void vmx_event_windows(struct vcpu *v, u32 windows)
 {
+	u32 threshold = windows >> 4;
+
+	if (threshold != v->arch.vmx->threshold) {
+		v->arch.vmx->threshold = threshold;
+		vmwrite(VMCS_TPR_THRESHOLD, threshold);
+	}
 	vmx_proc_set(v, (v->arch.vmx->proc & ~(PROC_INTR_WINDOW | PROC_NMI_WINDOW)) |
 		     (windows & WINDOW_INTERRUPT ? PROC_INTR_WINDOW : 0) | (windows & WINDOW_NMI ? PROC_NMI_WINDOW : 0));
 }
@@ -259,6 +267,7 @@ static int exit_intr_window(struct cpu *cpu, struct vcpu *v)
 	return 1;
 }
 
+/* NMIs, or CR8 below the threshold. */
 static int exit_nmi_window(struct cpu *cpu, struct vcpu *v)
 {
 	(void)cpu;
@@ -270,6 +279,8 @@ static int exit_hlt(struct cpu *cpu, struct vcpu *v)
 {
 	(void)cpu;
 	vmx_skip();
+	if (event_ends_hlt(v, vmx_slot_read(v, SLOT_RFLAGS)))
+		return 0;
 	exit_common(v, EXIT_HLT);
 	return 1;
 }
@@ -361,8 +372,17 @@ static int exit_rdmsr(struct cpu *cpu, struct vcpu *v)
 
 static int exit_wrmsr(struct cpu *cpu, struct vcpu *v)
 {
+	const struct gprs *r = &v->arch.regs;
+	u32 reason = lapic_wrmsr(v, (u32)r->rcx, (u32)r->rax | r->rdx << 32);
+
 	(void)cpu;
-	return exit_msr(v, 1);
+	if (reason == EXIT_MSR)
+		return exit_msr(v, 1);
+	vmx_skip();
+	if (reason == EXIT_NONE)
+		return 0;
+	exit_common(v, reason);
+	return 1;
 }
 
 static int exit_ept(struct cpu *cpu, struct vcpu *v)
@@ -451,6 +471,7 @@ static const struct {
 	[REASON_INIT] = { exit_interrupt, EXIT_INTR },
 	[REASON_INTR_WINDOW] = { exit_intr_window, EXIT_IRQ_WINDOW },
 	[REASON_NMI_WINDOW] = { exit_nmi_window, EXIT_OTHER },
+	[REASON_TPR_BELOW] = { exit_nmi_window, EXIT_CR },
 	[REASON_CPUID] = { exit_cpuid, EXIT_CPUID },
 	[REASON_GETSEC] = { exit_undefined, EXIT_OTHER },
 	[REASON_HLT] = { exit_hlt, EXIT_HLT },

@@ -179,6 +179,8 @@ int vmx_vcpu_init(struct vcpu *v)
 	x->apic = phys_to_virt(apic);
 	x->proc = vmx_guest_controls.proc;
 	vmx_vmcs_init(pa, &vmx_guest_controls);
+	if (v->arch.lapic)
+		vmx_proc_set(v, x->proc & ~PROC_CR8_LOAD);
 	vmwrite(VMCS_EXCEPTIONS, EXCEPTIONS);
 	vmwrite(VMCS_MSR_BITMAP, vmx_guest_msr_bitmap_pa);
 	vmwrite(VMCS_VIRTUAL_APIC, apic);
@@ -408,6 +410,17 @@ int vmx_state_set(struct vcpu *v, u32 field, u64 value)
 	return !!fields[field];
 }
 
+/* Another one may let an interrupt in, or stop it. */
+static void set_cr8(struct vcpu *v, u64 cr8)
+{
+	u8 *tpr = &v->arch.vmx->apic[APIC_TPR];
+
+	if (*tpr >> 4 == cr8)
+		return;
+	*tpr = (u8)(cr8 << 4);
+	v->arch.work = 1;
+}
+
 void vmx_set_fields(struct vcpu *v, u32 flags, const struct exit_resume *in)
 {
 	if (flags & RESUME_RAX)
@@ -419,7 +432,7 @@ void vmx_set_fields(struct vcpu *v, u32 flags, const struct exit_resume *in)
 	if (flags & (RESUME_RIP | RESUME_REGS))
 		slot_set(v, SLOT_SHADOW, !!(flags & RESUME_SHADOW_STI));
 	if (flags & RESUME_CR8)
-		v->arch.vmx->apic[APIC_TPR] = (u8)((READ_ONCE(in->cr8) & 15) << 4);
+		set_cr8(v, READ_ONCE(in->cr8) & 15);
 }
 
 /* The blocking is in the same field as the shadow. */

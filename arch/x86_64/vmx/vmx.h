@@ -45,6 +45,7 @@ struct vmx_vcpu {
 	u32 dirty;		/* the VMCS has yet to get it */
 	u32 launched;
 	u32 proc;		/* VMCS_PROC as it is */
+	u32 threshold;		/* VMCS_TPR_THRESHOLD as it is */
 	u8 *apic;		/* virtual-APIC page: only its TPR is used */
 };
 
