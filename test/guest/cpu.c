@@ -218,12 +218,17 @@ void timer_start(u32 count)
 	*apic(APIC_TIMER_INITIAL) = count;
 }
 
-void nmi_send(u32 apic_id)
+void ipi_send(u32 apic_id, u32 command)
 {
 	while (*apic(0x300) & 0x1000)
 		relax();
 	*apic(0x310) = apic_id << 24;
-	*apic(0x300) = 0x4400;
+	*apic(0x300) = command;
+}
+
+void nmi_send(u32 apic_id)
+{
+	ipi_send(apic_id, 0x4400);
 }
 
 /* ---- MSRs ---- */

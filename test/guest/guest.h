@@ -119,6 +119,7 @@ static inline struct cpuid cpuid(u32 leaf, u32 sub)
 }
 
 static inline void outb(u16 port, u8 v) { asm volatile("outb %0, %1" : : "a"(v), "Nd"(port)); }
+static inline void outw(u16 port, u16 v) { asm volatile("outw %0, %1" : : "a"(v), "Nd"(port)); }
 static inline void outl(u16 port, u32 v) { asm volatile("outl %0, %1" : : "a"(v), "Nd"(port)); }
 static inline u8 inb(u16 port) { u8 v; asm volatile("inb %1, %0" : "=a"(v) : "Nd"(port)); return v; }
 static inline void relax(void) { asm volatile("pause" : : : "memory"); }
@@ -145,6 +146,7 @@ void second_lost(void);				/* it left its loop: second_start() may bring it back
 #define SECOND_MS 20000
 
 void delay_ms(u64 ms);
+void ipi_send(u32 apic_id, u32 command);	/* the low half of the command register */
 void nmi_send(u32 apic_id);
 void power_off(u32 code) __attribute__((noreturn));
 
