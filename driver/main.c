@@ -131,6 +131,7 @@ static int __init tenon_init(void)
 	}
 	vm_init();
 	stats_init();
+	counters_init();
 	pr_info("/dev/kvm is served by Tenon, ABI version %u\n", ABI_VERSION);
 	return 0;
 
@@ -143,6 +144,7 @@ no_arch:
 
 static void __exit tenon_exit(void)
 {
+	counters_exit();
 	stats_exit();
 	vm_exit();
 	misc_deregister(&system_device);

@@ -370,6 +370,8 @@ void map_remove(struct vm *vm, struct slot *slot, u64 gfn, u64 pages)
 		*range = (struct map_range){ .gpa = (gfn + at) << PAGE_SHIFT, .pages = n };
 		rc = ring_submit(OPX_OP_UNMAP, vm->handle, 0, sizeof(*range), NULL);
 		ring_end();
+		vm->counters.remote_tlb_flush++;
+		vm->counters.remote_tlb_flush_requests++;
 		WARN_ONCE(rc < 0, "tenon: unmap failed (%lld)\n", rc);
 	}
 	/* After the unmapping: a mapping made meanwhile may lose its bit, never keep a false one. */

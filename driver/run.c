@@ -34,6 +34,7 @@ static int run_work(struct vcpu *v)
 {
 	if (signal_pending(current)) {
 		v->run->exit_reason = KVM_EXIT_INTR;
+		v->counters.signal_exits++;
 		return -EINTR;
 	}
 	cond_resched();
@@ -66,6 +67,7 @@ static int run_enter(struct vcpu *v)
 	if (unlikely(rc < 0))
 		return rc;
 	v->entered = true;
+	v->counters.exits++;
 	return arch_run_exit(v);
 }
 

@@ -28,6 +28,7 @@
 #include <linux/uaccess.h>
 
 #include "compat.h"
+#include "counters.h"
 #include "hypercall.h"
 #include "ops.h"
 #include "ring.h"
@@ -190,6 +191,11 @@ struct vm {
 	struct vcpu *vcpu[ABI_MAX_VCPUS];
 	u32 dirty_manual;		/* KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 as enabled */
 	struct dentry *stats;
+	struct vm_counters counters;
+	struct list_head counted;	/* counters.c */
+	struct dentry *counter_dir;
+	void *counter_files;
+	pid_t pid;			/* who made it, for names */
 	struct arch_vm arch;
 };
 
@@ -225,6 +231,7 @@ struct vcpu {
 	u32 cpu;		/* of the last entry */
 	u32 in_guest;		/* from the last look before an entry to the exit */
 	bool entered;		/* the guest ran in this KVM_RUN */
+	struct vcpu_counters counters;
 	bool sigset_active;
 	sigset_t sigset;
 	struct arch_vcpu arch;

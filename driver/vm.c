@@ -131,6 +131,7 @@ void vm_put(struct vm *vm)
 	if (!refcount_dec_and_test(&vm->users))
 		return;
 	stats_remove_vm(vm);
+	counters_remove_vm(vm);
 	arch_vm_stop(vm);
 	mmu_notifier_unregister(&vm->notifier, vm->mm);
 	rc = ring_call(OPX_OP_VM_DESTROY, vm->handle, 0, NULL, 0, NULL);
@@ -242,6 +243,8 @@ static struct vm *vm_alloc(void)
 	INIT_LIST_HEAD(&vm->blocks);
 	vm->mm = current->mm;
 	mmgrab(vm->mm);
+	vm->pid = task_pid_nr(current);
+	INIT_LIST_HEAD(&vm->counted);
 	vm->notifier.ops = &map_notifier_ops;
 	arch_vm_init(vm);
 	return vm;
@@ -304,6 +307,7 @@ long vm_create(unsigned long type)
 		return PTR_ERR(file);
 	}
 	stats_add_vm(vm);
+	counters_add_vm(vm, fd);
 	fd_install(fd, file);
 	return fd;
 }

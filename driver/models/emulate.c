@@ -151,6 +151,7 @@ static void exit_mmio(struct vcpu *v, u64 gpa, u32 len, const u8 *data)
 {
 	struct kvm_run *run = v->run;
 
+	v->counters.mmio_exits++;
 	run->exit_reason = KVM_EXIT_MMIO;
 	run->mmio.phys_addr = gpa;
 	run->mmio.len = len;
@@ -531,6 +532,7 @@ static int emulate_unknown(struct vcpu *v)
 	struct kvm_run *run = v->run;
 	u32 have = min_t(u32, e->d.d.have, sizeof(run->emulation_failure.insn_bytes));
 
+	v->counters.insn_emulation_fail++;
 	pr_info_ratelimited("VM %u vCPU %u: instruction not known: %*ph at rip 0x%llx cs 0x%llx, cr0 0x%llx efer 0x%llx cpl %u, gpa 0x%llx\n",
 			    v->vm->handle, v->id, have, e->d.d.byte, e->d.regs.rip,
 			    e->d.seg[SEG_CS].base, e->d.cr0, e->d.efer, e->d.cpl, v->exit->out.gpa);
@@ -566,6 +568,7 @@ static int emulate(struct vcpu *v)
 	e->tpr_lowered = false;
 	e->d.stop = 0;
 	v->complete = NULL;
+	v->counters.insn_emulation++;
 	if (v->exit->out.reason == EXIT_EMULATE && v->exit->out.data == VECTOR_UD)
 		rc = decode_undefined(&e->d, &emulate_ops, v, arch_is_amd() ? DECODE_VMMCALL : DECODE_VMCALL);
 	else
@@ -648,6 +651,7 @@ static int move_write(struct vcpu *v, u64 gpa, struct move *m)
 	move_commit(v, &v->exit->out.regs, m, 0);
 	if (!iodev_access(v, IO_MMIO, gpa, m->size, &m->value, true))
 		return 1;
+	v->counters.mmio_exits++;
 	run->exit_reason = KVM_EXIT_MMIO;
 	run->mmio.phys_addr = gpa;
 	run->mmio.len = m->size;
@@ -704,6 +708,7 @@ int emulate_exit(struct vcpu *v)
 	const struct exit_state *out = &v->exit->out;
 	int rc;
 
+	v->counters.pf_emulate += out->reason == EXIT_FAULT;
 	e->walk.maxphyaddr = v->arch.maxphyaddr;
 	if (likely(out->reason == EXIT_FAULT)) {
 		rc = emulate_move(v);

@@ -66,6 +66,7 @@ static const struct cap_row caps[] = {
 	{ KVM_CAP_COALESCED_PIO, 1 },
 	{ KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, DIRTY_MANUAL_CAPS },
 	{ KVM_CAP_SET_GUEST_DEBUG2, DEBUG_CONTROLS },
+	{ KVM_CAP_BINARY_STATS_FD, 1 },
 };
 
 long arch_cap(u32 cap)

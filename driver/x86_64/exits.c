@@ -79,6 +79,7 @@ static int exit_io(struct vcpu *v)
 	const struct exit_state *out = &v->exit->out;
 	u32 size = out->size;
 
+	v->counters.io_exits++;
 	if (unlikely(iodev_port(out->port)) && io_device(v))
 		return 1;
 	if (out->write && io_write(v->vm, IO_PIO, out->port, size, &out->data)) {
@@ -111,8 +112,10 @@ static int fault(struct vcpu *v)
 	struct slot *slot = slot_find(v->vm, gfn);
 	int rc;
 
+	v->counters.pf_taken++;
 	if (!slot || (write && slot->flags & KVM_MEM_READONLY))
 		return emulate_exit(v);
+	v->counters.pf_fixed++;
 	rc = map_fault(v, slot, gfn, write);
 	return rc ? rc : 1;
 }
@@ -137,13 +140,23 @@ static int exit_emulate(struct vcpu *v)
 
 /* ---- the others ---- */
 
-static int exit_again(struct vcpu *v)
+/* A physical interrupt: taken when interrupts were opened. */
+static int exit_interrupt(struct vcpu *v)
 {
+	v->counters.irq_exits++;
+	return 1;
+}
+
+/* arch_run_again() sees the open window. */
+static int exit_window(struct vcpu *v)
+{
+	v->counters.irq_window_exits++;
 	return 1;
 }
 
 static int exit_hlt(struct vcpu *v)
 {
+	v->counters.halt_exits++;
 	if (vcpu_has_lapic(v))
 		return mp_halt(v);
 	v->run->exit_reason = KVM_EXIT_HLT;
@@ -194,12 +207,12 @@ static int exit_internal(struct vcpu *v)
 }
 
 static int (*const exit_table[])(struct vcpu *v) = {
-	[EXIT_INTR] = exit_again,	/* taken when interrupts were opened */
+	[EXIT_INTR] = exit_interrupt,
 	[EXIT_IO] = exit_io,
 	[EXIT_HLT] = exit_hlt,
 	[EXIT_FAULT] = exit_fault,
 	[EXIT_EMULATE] = exit_emulate,
-	[EXIT_IRQ_WINDOW] = exit_again,	/* arch_run_again() sees the open window */
+	[EXIT_IRQ_WINDOW] = exit_window,
 	[EXIT_SHUTDOWN] = exit_shutdown,
 	[EXIT_FAIL_ENTRY] = exit_fail_entry,
 	[EXIT_DEBUG] = exit_debug,
@@ -270,6 +283,7 @@ int arch_run_again(struct vcpu *v)
 	if (!v->entered || !v->exit->out.ready || v->exit->in.flags & RESUME_INJECT)
 		return 1;
 	v->run->exit_reason = KVM_EXIT_IRQ_WINDOW_OPEN;
+	v->counters.request_irq_exits++;
 	return 0;
 }
 

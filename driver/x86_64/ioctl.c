@@ -372,6 +372,7 @@ const struct ioctl_row arch_vm_ioctls[] = {
 	{ KVM_IRQ_LINE, route_line },
 	{ KVM_IRQ_LINE_STATUS, route_line_status },
 	{ KVM_IRQFD, irqfd_ioctl },
+	{ KVM_GET_STATS_FD, counters_vm_fd },
 	{ }
 };
 
@@ -403,5 +404,6 @@ const struct ioctl_row arch_vcpu_ioctls[] = {
 	{ KVM_GET_TSC_KHZ, vm_get_tsc_khz },
 	{ KVM_SET_TSC_KHZ, vm_set_tsc_khz },
 	{ KVM_TRANSLATE, vcpu_translate },
+	{ KVM_GET_STATS_FD, counters_vcpu_fd },
 	{ }
 };
