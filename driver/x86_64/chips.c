@@ -35,7 +35,7 @@ static bool anybody_listens(struct vm *vm)
 	u32 i;
 
 	for (i = 0; i < ABI_MAX_VCPUS; i++) {
-		struct vcpu *v = READ_ONCE(vm->vcpu[i]);
+		struct vcpu *v = smp_load_acquire(&vm->arch.lapics[i]);
 
 		if (v && lapic_accepts_extint(v))
 			return true;
@@ -160,7 +160,7 @@ static u64 matching(struct vm *vm, const struct lapic_msg *msg)
 	u32 i;
 
 	for (i = 0; i < ABI_MAX_VCPUS; i++) {
-		struct vcpu *v = READ_ONCE(vm->vcpu[i]);
+		struct vcpu *v = smp_load_acquire(&vm->arch.lapics[i]);
 
 		if (v && lapic_matches(v, msg->dest, msg->logical))
 			mask |= 1ull << i;
