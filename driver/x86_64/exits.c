@@ -144,6 +144,7 @@ static int exit_emulate(struct vcpu *v)
 static int exit_interrupt(struct vcpu *v)
 {
 	v->counters.irq_exits++;
+	pvclock_check(v);
 	return 1;
 }
 

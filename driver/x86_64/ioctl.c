@@ -11,7 +11,6 @@
  * See: Documentation/virt/kvm/api.rst; docs/abi.md.
  */
 #include <linux/slab.h>
-#include <linux/timekeeping.h>
 #include <asm/msr-index.h>
 #include <asm/tsc.h>
 
@@ -135,33 +134,6 @@ static long vm_set_identity_map(void *object, unsigned long arg)
 	return rc;
 }
 
-/* The VM's clock runs with the boot clock, from an offset; no flag, as KVM without a master clock. */
-static long vm_get_clock(void *object, unsigned long arg)
-{
-	struct kvm_clock_data data = {};
-	struct vm *vm = object;
-
-	data.clock = ktime_get_boottime_ns() + READ_ONCE(vm->arch.clock_offset);
-	return copy_to_user((void __user *)arg, &data, sizeof(data)) ? -EFAULT : 0;
-}
-
-static long vm_set_clock(void *object, unsigned long arg)
-{
-	struct kvm_clock_data data;
-	struct vm *vm = object;
-	u64 now = ktime_get_real_ns();
-
-	if (copy_from_user(&data, (void __user *)arg, sizeof(data)))
-		return -EFAULT;
-	if (data.flags & ~CLOCK_FLAGS)
-		return -EINVAL;
-	/* Time that passed since the other host read its clock; never backwards. */
-	if (data.flags & KVM_CLOCK_REALTIME && now > data.realtime)
-		data.clock += now - data.realtime;
-	WRITE_ONCE(vm->arch.clock_offset, data.clock - ktime_get_boottime_ns());
-	return 0;
-}
-
 /* Is a rate the machine's own, within KVM's tolerance? No scaling here. */
 static bool tsc_rate_ok(u32 khz)
 {
@@ -199,17 +171,25 @@ void arch_vm_free(struct vm *vm)
 
 int arch_init(void)
 {
-	return irqfd_init();
+	int rc = irqfd_init();
+
+	if (rc)
+		return rc;
+	rc = pvclock_init();
+	if (rc)
+		irqfd_exit();
+	return rc;
 }
 
 void arch_exit(void)
 {
+	pvclock_exit();
 	irqfd_exit();
 }
 
 void arch_vm_init(struct vm *vm)
 {
-	vm->arch.clock_offset = -ktime_get_boottime_ns();
+	pvclock_init_vm(vm);
 	vm->arch.identity_map = IDENTITY_MAP_DEFAULT;
 	/* All vCPUs count from the VM's creation (KVM starts them within a second of each other). */
 	vm->arch.tsc_offset = -rdtsc();
@@ -353,8 +333,8 @@ const struct ioctl_row arch_vm_ioctls[] = {
 	{ KVM_SET_TSS_ADDR, vm_set_tss_addr },
 	{ KVM_SET_IDENTITY_MAP_ADDR, vm_set_identity_map },
 	{ KVM_SET_BOOT_CPU_ID, apic_set_boot_cpu },
-	{ KVM_GET_CLOCK, vm_get_clock },
-	{ KVM_SET_CLOCK, vm_set_clock },
+	{ KVM_GET_CLOCK, pvclock_get },
+	{ KVM_SET_CLOCK, pvclock_set },
 	{ KVM_GET_TSC_KHZ, vm_get_tsc_khz },
 	{ KVM_SET_TSC_KHZ, vm_set_tsc_khz },
 	{ KVM_GET_IRQCHIP, chips_get },
@@ -404,6 +384,7 @@ const struct ioctl_row arch_vcpu_ioctls[] = {
 	{ KVM_GET_TSC_KHZ, vm_get_tsc_khz },
 	{ KVM_SET_TSC_KHZ, vm_set_tsc_khz },
 	{ KVM_TRANSLATE, vcpu_translate },
+	{ KVM_KVMCLOCK_CTRL, pvclock_stopped },
 	{ KVM_GET_STATS_FD, counters_vcpu_fd },
 	{ }
 };

@@ -168,6 +168,19 @@ static bool wakes(struct vcpu *v)
 	return v->arch.if_flag && (lapic_pending(&v->arch.lapic) >= 0 || apic_has_extint(v));
 }
 
+/* Sleep until it wakes: 0, or -EINTR. */
+static int block(struct vcpu *v)
+{
+	u64 from = ktime_get_ns();
+	int rc;
+
+	WRITE_ONCE(v->counters.blocking, 1);
+	rc = rcuwait_wait_event(&v->arch.wait, wakes(v), TASK_INTERRUPTIBLE);
+	WRITE_ONCE(v->counters.blocking, 0);
+	v->counters.halt_wait_ns += ktime_get_ns() - from;
+	return rc;
+}
+
 /* 1: look again. */
 static int wait(struct vcpu *v)
 {
@@ -175,9 +188,10 @@ static int wait(struct vcpu *v)
 	int rc;
 
 	if (!woken)
-		woken = !rcuwait_wait_event(&v->arch.wait, wakes(v), TASK_INTERRUPTIBLE);
+		woken = !block(v);
 	if (!woken)
 		return 1;
+	v->counters.halt_wakeup++;
 	rc = mp_accept(v);
 	if (!rc)
 		rc = mp_deliver_nmi(v);
@@ -242,6 +256,8 @@ int mp_work(struct vcpu *v)
 	if (test_bit(REQUEST_STATE, requests))
 		return wait(v);
 	clear_bit(REQUEST_UNHALT, requests);
+	if (test_and_clear_bit(REQUEST_CLOCK, requests))
+		pvclock_work(v);
 	if (test_and_clear_bit(REQUEST_VAPIC, requests) && v->arch.vapic_addr)
 		apic_sync_vapic(v);
 	if (test_and_clear_bit(REQUEST_EXTINT, requests))

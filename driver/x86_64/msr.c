@@ -29,6 +29,7 @@ enum msr_kind {
 	FIELD,		/* a field of the hypervisor's, in `slot` */
 	TSC, TSC_ADJUST, EFER, TSC_AUX,
 	APIC,		/* apic.c's */
+	CLOCK,		/* pvclock.c's */
 };
 
 static bool memory_type(u64 t)
@@ -94,7 +95,7 @@ static const struct msr_row {
 } rows[] = {
 	{ 0x00, 0x01, ZERO, 0, 0, NULL, 0 },			/* P5 machine check */
 	{ 0x10, 0x10, TSC, 0, 1, NULL, 0 },
-	{ 0x11, 0x12, CONSTANT, 0, 0, NULL, 0 },		/* kvmclock, old numbers: off, and stays off */
+	{ 0x11, 0x12, CLOCK, 0, 1, NULL, 0 },			/* kvmclock, old numbers */
 	{ 0x17, 0x17, ZERO, 0, 0, NULL, 0 },			/* PLATFORM_ID */
 	{ 0x1b, 0x1b, APIC, 0, 0, NULL, 0 },			/* IA32_APIC_BASE */
 	{ 0x2a, 0x2a, ZERO, 0, 0, NULL, 0 },			/* EBL_CR_POWERON */
@@ -125,6 +126,7 @@ static const struct msr_row {
 	{ 0x641, 0x641, ZERO, 0, 0, NULL, 0 },
 	{ 0x6e0, 0x6e0, APIC, 0, 1, NULL, 0 },			/* IA32_TSC_DEADLINE */
 	{ 0x800, 0x8ff, APIC, 0, 0, NULL, 0 },			/* x2APIC */
+	{ 0x4b564d00, 0x4b564d01, CLOCK, 0, 1, NULL, 0 },	/* kvmclock */
 	{ 0xc0000080, 0xc0000080, EFER, 0, 0, NULL, 0 },
 	{ 0xc0000081, 0xc0000081, FIELD, STATE_STAR, 1, NULL, 0 },
 	{ 0xc0000082, 0xc0000083, FIELD, STATE_LSTAR, 1, canonical, 0 },
@@ -257,6 +259,7 @@ int msr_read(struct vcpu *v, u32 msr, u64 *value)
 	case TSC: *value = tsc_read(v); return 0;
 	case TSC_ADJUST: *value = v->arch.tsc_adjust; return 0;
 	case APIC: return apic_msr_read(v, msr, value);
+	case CLOCK: return pvclock_read(v, msr, value);
 	case EFER: return state_read_one(v, STATE_EFER, value);
 	case TSC_AUX: return state_read_one(v, STATE_TSC_AUX, value);
 	default: return 0;
@@ -280,6 +283,7 @@ int msr_write(struct vcpu *v, u32 msr, u64 value, bool host)
 	case TSC: return tsc_write(v, value, host);
 	case TSC_ADJUST: return tsc_adjust_write(v, value, host);
 	case APIC: return apic_msr_write(v, msr, value, host);
+	case CLOCK: return pvclock_write(v, msr, value, host);
 	case EFER: return efer_write(v, value, host);
 	case TSC_AUX: return tsc_aux_write(v, value, host);
 	default: return 0;

@@ -10,6 +10,7 @@
 #include <linux/rcuwait.h>
 
 #include "models/lapic.h"
+#include "x86_64/pvclock.h"
 
 struct emulation;
 struct irqchip;
@@ -17,7 +18,7 @@ struct routing;
 struct vm_pit;
 
 struct arch_vm {
-	s64 clock_offset;
+	struct vm_clock clock;
 	u64 identity_map;
 	u32 tsc_khz;
 	u64 tsc_offset;		/* guests' TSC from the machine's, where no guest has moved its own */
@@ -51,6 +52,7 @@ struct arch_vcpu {
 	u64 *msr;		/* msr.c */
 	struct abi_cpuid2 *cpuid;
 	struct emulation *emulation;
+	struct vcpu_clock clock;
 	/* apic.c, mp.c */
 	struct lapic lapic;	/* page NULL: only IA32_APIC_BASE */
 	struct hrtimer timer;

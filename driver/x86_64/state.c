@@ -91,7 +91,8 @@ int state_write_one(struct vcpu *v, u32 field, u64 value)
 
 int state_set_tsc_offset(struct vcpu *v, u64 offset)
 {
-	v->arch.tsc_offset = offset;
+	WRITE_ONCE(v->arch.tsc_offset, offset);
+	pvclock_tsc_changed(v);
 	return state_write_one(v, STATE_TSC_OFFSET, offset);
 }
 
