@@ -94,15 +94,36 @@ static void service_cr(struct cpu *cpu)
 	(void)cpu;
 }
 
+/* As on the bare machine: Linux's last way to restart. */
+static void service_triple(struct cpu *cpu)
+{
+	(void)cpu;
+	for (;;) {
+		outb(0xcf9, 0x6);
+		outb(0x64, 0xfe);
+	}
+}
+
+/* As a fault in the delivery of an exception always is: a #DF, and in a #DF's own delivery a reset (26.4.2). */
+static void fault_in_delivery(struct cpu *cpu, u32 vector)
+{
+	if (vector == VECTOR_DF)
+		service_triple(cpu);
+	service_inject(VECTOR_DF, EVENT_EXCEPTION, 1);
+}
+
 static void service_ept(struct cpu *cpu)
 {
-	u64 q = vmread(VMCS_QUALIFICATION);
+	u64 q = vmread(VMCS_QUALIFICATION), event = vmread(VMCS_VECTORING);
 
-	(void)cpu;
 	/* The IRET that faulted has ended NMI blocking already: it will run again (28.2.3). */
-	if ((q & EPTQ_NMI_UNBLOCKED) && !(vmread(VMCS_VECTORING) & EVENT_VALID))
+	if ((q & EPTQ_NMI_UNBLOCKED) && !(event & EVENT_VALID))
 		vmwrite(VMCS_GUEST_INTERRUPTIBILITY, vmread(VMCS_GUEST_INTERRUPTIBILITY) | BLOCKED_NMI);
-	if (service_fault(vmread(VMCS_GUEST_PHYSICAL)))
+	if (!service_fault(vmread(VMCS_GUEST_PHYSICAL)))
+		return;
+	if ((event & EVENT_VALID) && EVENT_TYPE(event) == EVENT_EXCEPTION)
+		fault_in_delivery(cpu, EVENT_VECTOR(event));
+	else
 		inject_gp();
 }
 
@@ -149,16 +170,6 @@ static void service_nmi_window(struct cpu *cpu)
 static void service_init_signal(struct cpu *cpu)
 {
 	log_print("tenon: CPU %u: an INIT was dropped\n", cpu->index);
-}
-
-/* As on the bare machine: Linux's last way to restart. */
-static void service_triple(struct cpu *cpu)
-{
-	(void)cpu;
-	for (;;) {
-		outb(0xcf9, 0x6);
-		outb(0x64, 0xfe);
-	}
 }
 
 /*
