@@ -156,7 +156,8 @@ void cpuid_guest(struct vcpu *v, u64 cr4)
 	r->rbx = e->ebx;
 	r->rcx = e->ecx;
 	r->rdx = e->edx;
-	if (leaf < 32 && (RUNTIME_LEAVES >> leaf & 1) && e != &none)
+	leaf = e->function;
+	if (leaf < 32 && (RUNTIME_LEAVES >> leaf & 1))
 		runtime_bits(leaf, subleaf, cr4, r);
 }
 
