@@ -51,6 +51,7 @@ enum state_field {	/* from 0: struct state_segment, two fields each */
 	STATE_STAR, STATE_LSTAR, STATE_CSTAR, STATE_SFMASK, STATE_KERNEL_GS_BASE,
 	STATE_SYSENTER_CS, STATE_SYSENTER_ESP, STATE_SYSENTER_EIP, STATE_PAT,
 	STATE_TSC_OFFSET,
+	STATE_PDPTE0, STATE_PDPTE1, STATE_PDPTE2, STATE_PDPTE3,	/* of PAE paging, where an entry does not read them from memory (VMX) */
 	STATE_SHADOW,		/* 1: an interrupt shadow is open */
 	STATE_DR0, STATE_DR1, STATE_DR2, STATE_DR3,
 	STATE_XCR0, STATE_TSC_AUX,

@@ -35,21 +35,45 @@ static u64 beyond_maxphyaddr(const struct vcpu *v)
 }
 
 /* PAE paging loads four pointers with CR3, and faults on a bad one at once. */
-static bool pdptes_valid(struct vcpu *v, u64 cr3)
+static bool pdptes_read(struct vcpu *v, u64 cr3, u64 entry[4])
 {
-	u64 gpa = cr3 & 0xffffffe0ull, reserved = PDPTE_RESERVED | beyond_maxphyaddr(v), entry[4];
+	u64 gpa = cr3 & 0xffffffe0ull, reserved = PDPTE_RESERVED | beyond_maxphyaddr(v);
 	struct slot *slot = slot_find(v->vm, gpa >> PAGE_SHIFT);
 	unsigned int i;
 
 	if (!slot)
 		return false;
-	for (i = 0; i < ARRAY_SIZE(entry); i++) {
+	for (i = 0; i < 4; i++) {
 		if (slot_read(slot, gpa + i * 8, &entry[i], 8))
 			return false;
 		if (entry[i] & PDPTE_PRESENT && entry[i] & reserved)
 			return false;
 	}
 	return true;
+}
+
+static bool pdptes_valid(struct vcpu *v, u64 cr3)
+{
+	u64 entry[4];
+
+	return pdptes_read(v, cr3, entry);
+}
+
+/* Bad ones leave the processor's as they are, as with KVM. */
+void special_put_pdptes(struct vcpu *v, const struct abi_sregs *s, struct state_fields *f)
+{
+	unsigned int i;
+	u64 entry[4];
+	bool good;
+	int idx;
+
+	if (s->efer & EFER_LMA || !(s->cr0 & X86_CR0_PG) || !(s->cr4 & X86_CR4_PAE))
+		return;
+	idx = srcu_read_lock(&v->vm->srcu);
+	good = pdptes_read(v, s->cr3, entry);
+	srcu_read_unlock(&v->vm->srcu, idx);
+	for (i = 0; good && i < ARRAY_SIZE(entry); i++)
+		state_put(f, STATE_PDPTE0 + i, entry[i]);
 }
 
 /* ---- control registers: may the guest have this value? ---- */

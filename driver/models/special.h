@@ -12,6 +12,8 @@
 #include "decode.h"
 
 struct vcpu;
+struct abi_sregs;
+struct state_fields;
 
 /* By DECODE_CR() and DECODE_DR(). DECODE_DONE, or DECODE_UNKNOWN. */
 int special_get(struct vcpu *v, unsigned int which, u64 *value);
@@ -20,6 +22,8 @@ int special_get(struct vcpu *v, unsigned int which, u64 *value);
  * would refuse; DECODE_UNKNOWN.
  */
 int special_set(struct vcpu *v, unsigned int which, u64 value, struct decode_fault *fault);
+/* The page-directory pointers that go with these registers, where PAE paging has some. */
+void special_put_pdptes(struct vcpu *v, const struct abi_sregs *s, struct state_fields *f);
 int special_xmm(struct vcpu *v, unsigned int n, u64 value[2], unsigned int write);
 
 #endif

@@ -14,6 +14,7 @@
 #include <asm/processor-flags.h>
 
 #include "tenon.h"
+#include "models/special.h"
 
 #define VECTOR_DB 1u
 #define VECTOR_NMI 2u
@@ -206,6 +207,7 @@ int state_set_sregs(struct vcpu *v, const struct abi_sregs *s)
 	state_put(&f, STATE_CR8, s->cr8);
 	state_put(&f, STATE_EFER, s->efer & EFER_KNOWN);
 	interrupt_put(&f, s->interrupt_bitmap);
+	special_put_pdptes(v, s, &f);
 	v->arch.cs_base = s->cs.base;
 	v->arch.cr8 = s->cr8;
 	if (vcpu_has_lapic(v))

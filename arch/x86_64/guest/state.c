@@ -90,7 +90,8 @@ static u64 field_get(struct vcpu *v, u32 field)
 	case STATE_EXCEPTION: return e->exception;
 	case STATE_INTERRUPT: return e->interrupt;
 	case STATE_NMI: return e->nmi_pending | e->nmi_injected << 8 | e->nmi_masked << 16;
-	default: return v->arch.debug;
+	case STATE_DEBUG: return v->arch.debug;
+	default: return 0;
 	}
 }
 
@@ -123,7 +124,7 @@ static void field_set(struct vcpu *v, u32 field, u64 value)
 	case STATE_EXCEPTION: exception_set(v, value); break;
 	case STATE_INTERRUPT: v->arch.events.interrupt = value & EVENT_VALID ? EVENT_VALID | (value & 0xff) : 0; break;
 	case STATE_NMI: nmi_set(v, value); break;
-	default: v->arch.debug = (u32)value;
+	case STATE_DEBUG: v->arch.debug = (u32)value; break;
 	}
 }
 

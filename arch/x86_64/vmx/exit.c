@@ -323,16 +323,12 @@ static int exit_dr(struct cpu *cpu, struct vcpu *v)
 	return 0;
 }
 
-/* CR8: the driver's. CR4: only bits that a guest may not set exit. */
+/* CR8: the driver's. CR4: what CPUID decides, too. */
 static int exit_cr(struct cpu *cpu, struct vcpu *v)
 {
 	u64 q = vmread(VMCS_QUALIFICATION);
 
-	switch (CR_NUMBER(q)) {
-	case 0: return exit_cr0(v, q);
-	case 8: return exit_emulate(cpu, v);
-	default: return fault_gp(v);
-	}
+	return CR_NUMBER(q) ? exit_emulate(cpu, v) : exit_cr0(v, q);
 }
 
 static int exit_io(struct cpu *cpu, struct vcpu *v)
@@ -461,6 +457,20 @@ static int exit_exception(struct cpu *cpu, struct vcpu *v)
 	}
 }
 
+/* KVM's suberrors: KVM_INTERNAL_ERROR_EMULATION, and for an exit that it cannot name KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON. */
+#define INTERNAL_EMULATION 1
+#define INTERNAL_UNEXPECTED 4
+
+/* Exits always; nobody does it, and the answer is that of KVM's emulator when it fails. */
+static int exit_task_switch(struct cpu *cpu, struct vcpu *v)
+{
+	(void)cpu;
+	exit_common(v, EXIT_INTERNAL);
+	v->page->out.data = INTERNAL_EMULATION;
+	v->page->out.qual_count = 0;
+	return 1;
+}
+
 static const struct {
 	exit_fn fn;
 	u32 stat;
@@ -469,6 +479,7 @@ static const struct {
 	[REASON_INTR] = { exit_interrupt, EXIT_INTR },
 	[REASON_TRIPLE_FAULT] = { exit_shutdown, EXIT_SHUTDOWN },
 	[REASON_INIT] = { exit_interrupt, EXIT_INTR },
+	[REASON_TASK_SWITCH] = { exit_task_switch, EXIT_OTHER },
 	[REASON_INTR_WINDOW] = { exit_intr_window, EXIT_IRQ_WINDOW },
 	[REASON_NMI_WINDOW] = { exit_nmi_window, EXIT_OTHER },
 	[REASON_TPR_BELOW] = { exit_nmi_window, EXIT_CR },
@@ -493,9 +504,6 @@ static const struct {
 	[REASON_WBINVD] = { exit_skip, EXIT_OTHER },
 	[REASON_XSETBV] = { exit_xsetbv, EXIT_OTHER },
 };
-
-/* KVM's suberror for an exit that it cannot name: KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON. */
-#define INTERNAL_UNEXPECTED 4
 
 static int exit_unknown(struct vcpu *v, u32 reason)
 {

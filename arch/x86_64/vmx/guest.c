@@ -17,11 +17,14 @@
 
 /* CR0 bits that are ours in a guest: caching is the machine's, NE is VMX's. What a guest writes is in the shadow. */
 #define CR0_OURS (CR0_CD | CR0_NW | CR0_NE)
-/* CR4 bits that a guest may change: what guest/state.c can allow. The others stay 0 in it (CET, PKS, SMX: not switched). */
-#define CR4_GUESTS 0x771fffull
+/* CR4 bits that a guest changes without an exit. Of the others its CPUID decides, which is the driver's to say. */
+#define CR4_GUESTS 0x7ffull
 
-/* #DB and #AC: their delivery can loop in microcode for ever (CVE-2015-5307, CVE-2015-8104). #MC is the machine's. */
-#define EXCEPTIONS (1u << VECTOR_MC | 1u << VECTOR_AC | 1u << VECTOR_DB)
+/*
+ * #DB and #AC: their delivery can loop in microcode for ever (CVE-2015-5307, CVE-2015-8104). #UD: the driver
+ * answers the other vendor's hypercall. #MC is the machine's.
+ */
+#define EXCEPTIONS (1u << VECTOR_MC | 1u << VECTOR_AC | 1u << VECTOR_UD | 1u << VECTOR_DB)
 
 #define MSR_FLUSH_CMD 0x10b
 
@@ -128,6 +131,12 @@ static void cr0_out(u64 cr0)
 {
 	vmwrite(VMCS_GUEST_CR0, (cr0 & ~CR0_OURS) | CR0_NE | CR0_ET);
 	vmwrite(VMCS_CR0_SHADOW, cr0 | CR0_ET);
+}
+
+static void cr4_out(u64 cr4)
+{
+	vmwrite(VMCS_GUEST_CR4, cr4 | CR4_VMXE);
+	vmwrite(VMCS_CR4_SHADOW, cr4);
 }
 
 static const u8 reset_rights[VSEG_COUNT] = {
@@ -306,7 +315,8 @@ static const u16 fields[STATE_COUNT] = {
 	[STATE_CR3] = VMCS_GUEST_CR3, [STATE_EFER] = VMCS_GUEST_EFER, [STATE_DR7] = VMCS_GUEST_DR7,
 	[STATE_SYSENTER_CS] = VMCS_GUEST_SYSENTER_CS, [STATE_SYSENTER_ESP] = VMCS_GUEST_SYSENTER_ESP,
 	[STATE_SYSENTER_EIP] = VMCS_GUEST_SYSENTER_EIP, [STATE_PAT] = VMCS_GUEST_PAT,
-	[STATE_TSC_OFFSET] = VMCS_TSC_OFFSET,
+	[STATE_TSC_OFFSET] = VMCS_TSC_OFFSET, [STATE_PDPTE0] = VMCS_GUEST_PDPTE, [STATE_PDPTE1] = VMCS_GUEST_PDPTE + 2,
+	[STATE_PDPTE2] = VMCS_GUEST_PDPTE + 4, [STATE_PDPTE3] = VMCS_GUEST_PDPTE + 6,
 };
 
 /* Of the tables; the other segments have VSEG_* in the VMCS. */
@@ -377,7 +387,7 @@ int vmx_state_get(struct vcpu *v, u32 field, u64 *value)
 	switch (field) {
 	case STATE_CR0: *value = cr0_get(); return 1;
 	case STATE_CR2: *value = x->slot[SLOT_CR2]; return 1;
-	case STATE_CR4: *value = vmread(VMCS_GUEST_CR4) & CR4_GUESTS; return 1;
+	case STATE_CR4: *value = vmread(VMCS_GUEST_CR4) & ~CR4_VMXE; return 1;
 	case STATE_CR8: *value = x->apic[APIC_TPR] >> 4; return 1;
 	case STATE_DR6: *value = x->slot[SLOT_DR6]; return 1;
 	case STATE_SHADOW: *value = vmx_slot_read(v, SLOT_SHADOW); return 1;
@@ -398,7 +408,7 @@ int vmx_state_set(struct vcpu *v, u32 field, u64 value)
 	switch (field) {
 	case STATE_CR0: cr0_out(value); return 1;
 	case STATE_CR2: x->slot[SLOT_CR2] = value; return 1;
-	case STATE_CR4: vmwrite(VMCS_GUEST_CR4, value | CR4_VMXE); return 1;
+	case STATE_CR4: cr4_out(value); return 1;
 	case STATE_CR8: x->apic[APIC_TPR] = (u8)((value & 15) << 4); return 1;
 	case STATE_EFER: efer_out(value); return 1;
 	case STATE_DR6: x->slot[SLOT_DR6] = value; return 1;
