@@ -51,6 +51,7 @@ static u64 window_third[512] __attribute__((aligned(4096)));
 static u64 window_directory[2][512] __attribute__((aligned(4096)));
 static u64 window_table[2][512] __attribute__((aligned(4096)));
 u64 *page_root = root;
+u32 vendor_intel;
 
 static volatile u32 *apic(u32 reg)
 {
@@ -190,6 +191,7 @@ void cpu_init(u32 index)
 	struct table_register g = { sizeof(c->gdt) - 1, (u64)c->gdt }, i = { sizeof(idt) - 1, (u64)idt };
 
 	if (!index) {
+		vendor_intel = cpuid(0, 0).ebx == 0x756e6547;
 		idt_fill();
 		tables_fill();
 	}

@@ -510,7 +510,7 @@ TEST(random_guests)
 	timer_start(TIMER);
 	for (i = 0; i < count && !test_failures(); i++)
 		/* Each gets an equal part of the time. */
-		sum += random_guest(&fuzzers[0].random, i, limit, start + (i + 1) * seconds * 1000000000ull / count);
+		sum += random_guest(&fuzzers[0].random, i, limit, start + (i + 1) * seconds * 1000 * tsc_per_ms / count);
 	timer_start(0);
 	irq_window();
 	print("note: %u guests, %llu exits:", i, sum);

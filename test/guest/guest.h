@@ -82,6 +82,9 @@ static inline struct cpu *cpu_this(void)
 	return c;
 }
 
+/* The two vendors' hypercalls, hidden registers and slow emulators differ. */
+extern u32 vendor_intel;
+
 enum { UD = 6, DF = 8, GP = 13, PF = 14, NO_TRAP = -1 };
 int try_call(void (*fn)(u64), u64 arg);		/* the vector that ended fn(arg), or NO_TRAP */
 void user_call(u64 rip) __attribute__((noreturn));
@@ -117,6 +120,8 @@ static inline struct cpuid cpuid(u32 leaf, u32 sub)
 	asm volatile("cpuid" : "=a"(c.eax), "=b"(c.ebx), "=c"(c.ecx), "=d"(c.edx) : "a"(leaf), "c"(sub));
 	return c;
 }
+
+extern u64 tsc_per_ms;
 
 static inline void outb(u16 port, u8 v) { asm volatile("outb %0, %1" : : "a"(v), "Nd"(port)); }
 static inline void outw(u16 port, u16 v) { asm volatile("outw %0, %1" : : "a"(v), "Nd"(port)); }

@@ -148,9 +148,9 @@ trap_common:
 	addq	$16, %rsp
 	iretq
 
-/* s64 vmmcall(u64 number, u64 arg, u64 *others): others[12] go in as all other registers, and what is there after comes out. */
-	.globl	vmmcall_all
-vmmcall_all:
+/* s64 hypercall_all(u64 number, u64 arg, u64 *others): others[12] go in as all other registers, and what is there after comes out. */
+	.globl	hypercall_all
+hypercall_all:
 	pushq	%rbx
 	pushq	%rbp
 	pushq	%r12
@@ -173,8 +173,12 @@ vmmcall_all:
 	movq	72(%rsi), %r13
 	movq	80(%rsi), %r14
 	movq	88(%rsi), %r15
+	cmpl	$0, vendor_intel
+	jne	1f
 	vmmcall
-	movq	(%rsp), %rsi
+	jmp	2f
+1:	vmcall
+2:	movq	(%rsp), %rsi
 	movq	%rbx, 0(%rsi)
 	movq	%rcx, 8(%rsi)
 	movq	%rdx, 16(%rsi)

@@ -12,7 +12,6 @@
 #define MAX_BLOCKS 512
 #define MADT_LAPIC 0
 #define MADT_WAKEUP 16
-#define TSC_PER_MS 1000000ull	/* QEMU's counter; on silicon waits are shorter by a few times */
 
 struct mailbox {
 	u16 command, reserved;
@@ -20,6 +19,7 @@ struct mailbox {
 	u64 vector;
 };
 
+u64 tsc_per_ms = 1000000;	/* QEMU's counter; on silicon waits are shorter by a few times */
 const struct e820_entry *e820;
 u32 e820_count;
 static const char *cmdline = "";
@@ -51,6 +51,8 @@ void machine_init(const u8 *boot_params)
 	e820 = (const struct e820_entry *)(boot_params + 0x2d0);
 	e820_count = boot_params[0x1e8];
 	rsdp = *(const u64 *)(boot_params + 0x70);
+	if (cpuid(0, 0).ebx == 0x756e6547)
+		tsc_per_ms = 20000;	/* Bochs counts instructions, at ips=20000000 */
 	cmdline = (const char *)(u64)*(const u32 *)(boot_params + 0x228);
 	blocks_find();
 	/* The firmware's timer would be pending for ever. */
@@ -126,7 +128,7 @@ static struct mailbox *mailbox_find(u32 *apic_id)
 
 void delay_ms(u64 ms)
 {
-	u64 end = rdtsc() + ms * TSC_PER_MS;
+	u64 end = rdtsc() + ms * tsc_per_ms;
 
 	while (rdtsc() < end)
 		relax();

@@ -13,7 +13,10 @@ s64 hypercall(u64 number, u64 arg)
 {
 	s64 result;
 
-	asm volatile("vmmcall" : "=a"(result) : "a"(number), "D"(arg) : "memory");
+	if (vendor_intel)
+		asm volatile("vmcall" : "=a"(result) : "a"(number), "D"(arg) : "memory");
+	else
+		asm volatile("vmmcall" : "=a"(result) : "a"(number), "D"(arg) : "memory");
 	return result;
 }
 

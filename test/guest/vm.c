@@ -21,12 +21,13 @@ s64 vm_unmap(u32 vm, u64 gpa, u64 pages)
 
 static s64 reset_state(u32 vcpu)
 {
-	static const u16 attr[SEG_COUNT] = { 0x93, 0x9b, 0x93, 0x93, 0x93, 0x93, [SEG_LDTR] = 0x82, [SEG_TR] = 0x8b };
+	/* G: the data segments reach 4 GiB, for addresses that 16-bit code gives with a prefix. */
+	static const u16 attr[SEG_COUNT] = { 0x893, 0x9b, 0x893, 0x893, 0x893, 0x893, [SEG_LDTR] = 0x82, [SEG_TR] = 0x8b };
 	struct state_fields s = { .fields = (1ull << (STATE_EFER + 1)) - 1 };
 	u32 i;
 
 	for (i = 0; i < SEG_COUNT; i++)
-		s.value[2 * i] = (u64)attr[i] << 16 | 0xffffull << 32;
+		s.value[2 * i] = (u64)attr[i] << 16 | (attr[i] & 0x800 ? 0xffffffffull : 0xffffull) << 32;
 	s.value[STATE_CR0] = 0x60000030;	/* NE: an emulator has no x87 error line that works */
 	s.fields |= 1ull << STATE_INTERRUPT;
 	return ring_op(N_OP_STATE_SET, vcpu, 0, &s, sizeof(s));
