@@ -67,9 +67,10 @@ TEST(ioeventfd_datamatch)
 	REQUIRE(eventfd_count(one) == 1 && eventfd_count(two) == 2, "wrong counts");
 }
 
-GUEST(mmio_doorbell, 64,
+#define DOORBELL_WRITES								\
 	"mov $0x10000000, %ebx\n mov $0x1122, %eax\n movw %ax, (%rbx)\n movl %eax, (%rbx)\n movl %eax, (%rbx)\n movw %ax, 2(%rbx)\n"
-	"mov (%rbx), %ecx\n hlt\n");
+GUEST(mmio_doorbell, 64, DOORBELL_WRITES "mov (%rbx), %ecx\n hlt\n");
+GUEST(mmio_doorbell_writes, 64, DOORBELL_WRITES "hlt\n");
 TEST(ioeventfd_mmio)
 {
 	struct vcpu *vcpu = GUEST_CREATE(mmio_doorbell, 64);
@@ -82,15 +83,15 @@ TEST(ioeventfd_mmio)
 	REQUIRE(eventfd_count(fd) == 2, "not two events");
 }
 
-/* Length 0: any size at this address. */
+/* Length 0: any size at this address. (On Intel KVM takes a read for a write there: none is made.) */
 TEST(ioeventfd_any_length)
 {
-	struct vcpu *vcpu = GUEST_CREATE(mmio_doorbell, 64);
+	struct vcpu *vcpu = GUEST_CREATE(mmio_doorbell_writes, 64);
 	int fd = eventfd_new();
 
 	NEED(vcpu->vm->fd, KVM_CAP_IOEVENTFD_ANY_LENGTH);
 	assign(vcpu, fd, DOORBELL, 0, 0, 0);
-	guest_steps(vcpu, (const struct step[]) { WRITE(DOORBELL + 2, 2, 0x1122), READ(DOORBELL, 4, 0), HLT, {} });
+	guest_steps(vcpu, (const struct step[]) { WRITE(DOORBELL + 2, 2, 0x1122), HLT, {} });
 	REQUIRE(eventfd_count(fd) == 3, "not three events");
 }
 

@@ -3,8 +3,8 @@
  * run_cpu.c - instructions that the hypervisor answers: CPUID, hypercalls,
  * control registers, mode switches; and those that a guest may not use.
  *
- * Owns: nothing. Each expectation is what stock KVM gives on AMD.
- * See: AMD APM volume 2, chapters 3 (control registers) and 15 (SVM).
+ * Owns: nothing. Each expectation is what stock KVM gives.
+ * See: AMD APM volume 2, chapters 3 (control registers) and 15 (SVM); Intel SDM volume 3, chapter 26.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -60,6 +60,9 @@ TEST(cpuid_as_set)
 	e->eax = 0x11111111, e->ebx = 0x22222222, e->ecx = 0x33333333, e->edx = 0x44444444;
 	e = cpuid_append(table, 0x40000006, 3, KVM_CPUID_FLAG_SIGNIFCANT_INDEX);
 	e->eax = 5;
+	/* A leaf above the class's last is answered by Intel's rule, with the last basic leaf. */
+	e = cpuid_append(table, 0x40000000, 0, 0);
+	e->eax = 0x40000006;
 	cpuid_set(vcpu, table);
 	vcpu_mode(vcpu, 64);
 	LOAD(vm, GUEST_CODE, cpuid);
@@ -75,18 +78,19 @@ TEST(cpuid_as_set)
 	}
 }
 
-/* No entry, no answer: on AMD an unknown leaf reads as zeros. */
+/* No entry: an AMD CPUID reads as zeros, another one as its last basic leaf. */
 TEST(cpuid_missing_leaf)
 {
 	struct vcpu *vcpu = GUEST_CREATE(cpuid, 64);
 	struct kvm_cpuid2 *table = cpuid_supported(vcpu->vm->sys);
 	struct kvm_cpuid_entry2 *e = cpuid_find(table, 0, 0);
+	uint32_t wanted[4] = { 0 };
 
 	if (e->ebx != 0x68747541)	/* "Auth" */
-		test_skip("not an AMD CPUID");
-	cpuid_wanted(vcpu, 0x3fffffff, 0, (uint32_t[4]) { 0 });
-	cpuid_wanted(vcpu, 0x8fffffff, 0, (uint32_t[4]) { 0 });
-	cpuid_wanted(vcpu, 0xc0000000, 7, (uint32_t[4]) { 0 });
+		cpuid_ask(vcpu, e->eax, 0, wanted);
+	cpuid_wanted(vcpu, 0x3fffffff, 0, wanted);
+	cpuid_wanted(vcpu, 0x8fffffff, 0, wanted);
+	cpuid_wanted(vcpu, 0xc0000000, 0, wanted);
 }
 
 /* OSXSAVE in leaf 1 is the guest's CR4.OSXSAVE, not the host's. */
