@@ -23,7 +23,7 @@
 #define CR0_PDPTR (X86_CR0_CD | X86_CR0_NW | X86_CR0_PG)
 #define CR4_PDPTR (X86_CR4_PGE | X86_CR4_PSE | X86_CR4_PAE | X86_CR4_SMEP)
 #define PDPTE_PRESENT 1ull
-#define PDPTE_RESERVED 0x1e6ull
+#define PDPTE_RESERVED 0x1c6ull		/* bit 5: see walk.c */
 #define XSAVE_XMM 160
 #define XSAVE_XMM_BYTES 256
 #define XSAVE_HEADER 512

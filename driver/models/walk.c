@@ -68,8 +68,8 @@ struct format {
 #define LEVEL_2M { ENTRY8(21), 0x1fffff, PTE_PS, 0, 0x1fe000ull, 0 }
 #define LEVEL_1G { ENTRY8(30), 0x3fffffff, PTE_PS, 0, 0x3fffe000ull, 0 }
 #define LEVEL_TABLE(bit) { ENTRY8(bit), 0, 0, 0, PTE_PS, 0 }
-/* PAE's four: neither rights nor an accessed bit. */
-#define LEVEL_PDPTE { 30 - 3, 3 << 3, 0, 0, PTE_NX | 0x1e6, 0, PTE_RW | PTE_US | PTE_A }
+/* PAE's four: neither rights nor an accessed bit. (QEMU's TCG sets that all the same: it counts as free.) */
+#define LEVEL_PDPTE { 30 - 3, 3 << 3, 0, 0, PTE_NX | 0x1c6, 0, PTE_RW | PTE_US | PTE_A }
 #define LEVEL_4K_32 { ENTRY4(12), 0xfff, PTE_P, 0, 0, 0 }
 /* Without PSE bit 7 means nothing; with it a leaf has address bits 35:32 in 16:13. */
 #define LEVEL_4M_NOPSE { ENTRY4(22), 0, 0, 0, 0, 0 }

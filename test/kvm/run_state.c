@@ -63,9 +63,9 @@ TEST(pae_paging)
 	guest_expect(vcpu, 0x1111, "the first set, after MOV to CR4");
 }
 
-/* CR4 bits that this guest's CPUID has not got are #GP; SMEP, where it is there, is not. */
+/* CR4 bits that this guest's CPUID has not got are #GP; FSGSBASE, where it is there, is not. */
 GUEST(cr4_feature, 64,
-	"mov %cr4, %rax\n bts $20, %rax\n mov %rax, %cr4\n mov %cr4, %rax\n shr $20, %eax\n and $1, %eax\n out %eax, $0xe0\n");
+	"mov %cr4, %rax\n bts $16, %rax\n mov %rax, %cr4\n mov %cr4, %rax\n shr $16, %eax\n and $1, %eax\n out %eax, $0xe0\n");
 static struct vcpu *cr4_guest(int feature)
 {
 	struct vm *vm = vm_create(GUEST_MEMORY);
@@ -73,9 +73,9 @@ static struct vcpu *cr4_guest(int feature)
 	struct kvm_cpuid2 *table = cpuid_supported(vm->sys);
 	struct kvm_cpuid_entry2 *e = cpuid_find(table, 7, 0);
 
-	if (!e || !(e->ebx & 0x80))
-		test_skip("no SMEP here");
-	e->ebx &= feature ? ~0u : ~0x80u;
+	if (!e || !(e->ebx & 1))
+		test_skip("no FSGSBASE here");
+	e->ebx &= feature ? ~0u : ~1u;
 	cpuid_set(vcpu, table);
 	vcpu_mode(vcpu, 64);
 	LOAD(vm, GUEST_CODE, cr4_feature);
@@ -97,6 +97,7 @@ TEST(entry_refused)
 	struct kvm_sregs sregs;
 	uint64_t reason;
 
+	need_silicon();
 	IOCTL(vcpu->fd, KVM_GET_SREGS, &sregs);
 	sregs.cs.db = 1;
 	IOCTL(vcpu->fd, KVM_SET_SREGS, &sregs);
