@@ -12,7 +12,7 @@
 #include "tenon.h"
 
 #define ARENA_BLOCKS 24
-#define BATCH 20
+#define BATCH 18
 #define TIMER 1000000		/* bus clocks: ends guests that loop */
 
 struct fuzzer {
@@ -178,7 +178,7 @@ static u32 some_length(struct random *r, u32 which)
 /* Entries of a batch overwrite each other's payload, as a hostile driver may; but tame ones have a place of their own. */
 #define SHARED_BYTES 4096u
 #define TAME_OFFSET (SHARED_BYTES + RING_OP_BYTES)
-#define TAME_BYTES 408u
+#define TAME_BYTES 440u
 _Static_assert(TAME_OFFSET + BATCH * TAME_BYTES <= RING_PAYLOAD_BYTES && sizeof(struct state_fields) <= TAME_BYTES, "a place for each");
 
 static void add_tame(struct random *r, u32 op, u32 slot)
