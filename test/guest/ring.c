@@ -287,8 +287,8 @@ TEST(vcpu_rules)
 	EXPECT(ring_op(N_KVM_CREATE_VCPU, vm.handle, 0, &c, sizeof(c)) == -EINVAL, "id 64");
 	c.id = 0;
 	EXPECT(ring_op(N_KVM_CREATE_VCPU, vm.handle, 0, &c, sizeof(c)) == -EEXIST, "an id in use");
-	c = (struct vcpu_create) { 1, 1, (u64)&page2 };
-	EXPECT(ring_op(N_KVM_CREATE_VCPU, vm.handle, 0, &c, sizeof(c)) == -EINVAL, "padding");
+	c = (struct vcpu_create) { 1, 2, (u64)&page2 };
+	EXPECT(ring_op(N_KVM_CREATE_VCPU, vm.handle, 0, &c, sizeof(c)) == -EINVAL, "an unknown flag");
 	c = (struct vcpu_create) { 1, 0, (u64)&page2 + 8 };
 	EXPECT(ring_op(N_KVM_CREATE_VCPU, vm.handle, 0, &c, sizeof(c)) == -EINVAL, "an odd exit page");
 	c.exit_page = hidden_page();
