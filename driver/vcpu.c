@@ -117,7 +117,7 @@ static long vcpu_enable_cap(void *object, unsigned long arg)
 
 	if (copy_from_user(&cap, (void __user *)arg, sizeof(cap)))
 		return -EFAULT;
-	return -EINVAL;
+	return cap.flags ? -EINVAL : arch_vcpu_enable_cap(object, &cap);
 }
 
 static const struct ioctl_row vcpu_ioctls[] = {
@@ -264,7 +264,7 @@ long vcpu_create(void *object, unsigned long id)
 
 	if (id >= ABI_MAX_VCPUS)
 		return -EINVAL;
-	rc = arch_vcpu_precreate(vm);
+	rc = arch_vcpu_precreate(vm, id);
 	if (rc)
 		return rc;
 	fd = get_unused_fd_flags(O_CLOEXEC);

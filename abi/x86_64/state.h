@@ -68,6 +68,9 @@ enum state_field {	/* from 0: struct state_segment, two fields each */
 #define STATE_DEBUG_STEP 0x2u		/* each instruction ends in EXIT_DEBUG */
 #define STATE_DEBUG_BP 0x10000u		/* so does INT3 */
 #define STATE_DEBUG_DR 0x20000u		/* and #DB; MOV to and from debug registers is EXIT_EMULATE: they hold the VMM's */
+/* And what it watches otherwise. */
+#define STATE_DEBUG_MSRS 0x40000u	/* each RDMSR and WRMSR of the guest is EXIT_MSR */
+#define STATE_DEBUG_MWAIT 0x80000u	/* MONITOR and MWAIT are #UD, not NOPs */
 
 /* OP_STATE_GET fills all values; OP_STATE_SET takes those whose bit is set in `fields`. */
 struct state_fields {

@@ -59,8 +59,9 @@ extern const struct ioctl_row arch_vcpu_ioctls[];
 void arch_vm_init(struct vm *vm);
 void arch_vm_free(struct vm *vm);
 /* Before KVM_CREATE_VCPU: 0 or -errno. */
-int arch_vcpu_precreate(struct vm *vm);
+int arch_vcpu_precreate(struct vm *vm, u32 id);
 static inline int arch_vm_enable_cap(struct vm *vm, const struct kvm_enable_cap *cap) { return -EINVAL; }
+static inline int arch_vcpu_enable_cap(struct vcpu *v, const struct kvm_enable_cap *cap) { return -EINVAL; }
 static inline void arch_vm_close(struct vm *vm) { }
 static inline void arch_vm_stop(struct vm *vm) { }
 /* VCPU_* of a new vCPU. */

@@ -64,7 +64,7 @@ void arch_vm_free(struct vm *vm)
 }
 
 /* As KVM: a GIC in use gets no more redistributors. */
-int arch_vcpu_precreate(struct vm *vm)
+int arch_vcpu_precreate(struct vm *vm, u32 id)
 {
 	return gic_initialized(vm) ? -EBUSY : 0;
 }

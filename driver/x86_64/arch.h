@@ -66,7 +66,10 @@ extern const struct ioctl_row arch_vcpu_ioctls[];
 #define ARCH_VM_NO_IOCTL (-ENOTTY)
 
 void arch_vm_init(struct vm *vm);
-static inline int arch_vcpu_precreate(struct vm *vm) { return 0; }
+/* Before a vCPU of that number is made: 0 or -errno. */
+int arch_vcpu_precreate(struct vm *vm, u32 id);
+/* KVM_ENABLE_CAP of a vCPU. */
+int arch_vcpu_enable_cap(struct vcpu *v, const struct kvm_enable_cap *cap);
 /* KVM_ENABLE_CAP of a capability that is the architecture's; flags are 0. */
 int arch_vm_enable_cap(struct vm *vm, const struct kvm_enable_cap *cap);
 /* The VM's descriptor is closed; vCPUs may still run. May sleep. */
@@ -120,8 +123,10 @@ long ioctl_set_xcrs(void *object, unsigned long arg);
 long ioctl_get_fpu(void *object, unsigned long arg);
 long ioctl_set_fpu(void *object, unsigned long arg);
 
-/* msr.c: 0, or MSR_BAD (#GP, or the list ends). host: the VMM's own access. */
+/* msr.c: 0, or #GP to the guest, and a VMM's list ends. host: the VMM's own access. */
 #define MSR_BAD 1
+#define MSR_UNKNOWN 2
+#define MSR_FILTERED 3
 #define ABI_MAX_MSR_ENTRIES 256u
 int msr_read(struct vcpu *v, u32 msr, u64 *value);
 int msr_write(struct vcpu *v, u32 msr, u64 value, bool host);
@@ -129,6 +134,9 @@ int msr_exit(struct vcpu *v);
 int msr_init(struct vcpu *v);
 /* Fills in those that KVM_GET_MSR_INDEX_LIST names; returns their number. */
 u32 msr_list_all(u32 *indices);
+/* Those whose value says what a guest of this machine can have; and that value, or MSR_UNKNOWN. */
+u32 msr_list_features(u32 *indices);
+int msr_feature(u32 msr, u64 *value);
 
 /* cpuid.c */
 long cpuid_supported(void *object, unsigned long arg);
@@ -140,6 +148,8 @@ int cpuid_init(struct vcpu *v);
 int cpuid_push(struct vcpu *v);
 /* EAX of leaf 1, or KVM's value without one. */
 u32 cpuid_signature(const struct vcpu *v);
+/* CPUID's bit of MONITOR and MWAIT. */
+int cpuid_set_mwait(struct vcpu *v, bool on);
 /* A bit of the guest's table; reg: 0 EAX .. 3 EDX. */
 bool cpuid_has(const struct vcpu *v, u32 leaf, u32 reg, u32 bit);
 

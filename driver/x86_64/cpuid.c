@@ -281,6 +281,17 @@ int cpuid_push(struct vcpu *v)
 	return rc;
 }
 
+/* MWAIT's bit comes and goes with MISC_ENABLE's. */
+int cpuid_set_mwait(struct vcpu *v, bool on)
+{
+	struct abi_cpuid_entry2 *e = (struct abi_cpuid_entry2 *)find(v->arch.cpuid, 1);
+
+	if (!e)
+		return 0;
+	e->ecx = on ? e->ecx | B(3) : e->ecx & ~B(3);
+	return cpuid_push(v) ?: options_apply(v);
+}
+
 /* Hand a table over; it stays the driver's as well. After the first run only the same one is taken. */
 static long cpuid_set(struct vcpu *v, const struct abi_cpuid2 *list)
 {
@@ -294,7 +305,7 @@ static long cpuid_set(struct vcpu *v, const struct abi_cpuid2 *list)
 	memcpy(v->arch.cpuid, list, bytes);
 	physaddr_note(v);
 	apic_cpuid(v);
-	return cpuid_push(v);
+	return cpuid_push(v) ?: options_apply(v);
 }
 
 u32 cpuid_signature(const struct vcpu *v)

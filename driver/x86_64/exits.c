@@ -94,7 +94,7 @@ static int exit_io(struct vcpu *v)
 	v->arch.io_in = !out->write;
 	*(u32 *)v->pio = out->write ? out->data : 0;
 	run_exit_io(v, out->write, out->port, size, 1);
-	if (out->write && out->port == PORT_QUIRK)
+	if (out->write && out->port == PORT_QUIRK && options_quirk(v->vm, KVM_X86_QUIRK_OUT_7E_INC_RIP))
 		resume_rip(v, out->next_rip);
 	else
 		v->complete = io_complete;
@@ -254,9 +254,10 @@ int arch_run_begin(struct vcpu *v)
 {
 	bool lapic = vcpu_has_lapic(v);
 	u64 cr8 = lapic ? apic_cr8(v) : READ_ONCE(v->run->cr8);
+	int rc = options_noticed(v);
 
-	if (cr8 > CR8_MAX)
-		return -EINVAL;
+	if (rc || cr8 > CR8_MAX)
+		return rc ? rc : -EINVAL;
 	v->arch.cr8 = cr8;
 	v->exit->in.cr8 = cr8;
 	v->exit->in.flags |= RESUME_CR8;
@@ -278,6 +279,10 @@ void arch_run_enter(struct vcpu *v)
 
 int arch_run_again(struct vcpu *v)
 {
+	int rc = options_noticed(v);
+
+	if (unlikely(rc))
+		return rc;
 	if (likely(!vmm_wants_window(v)))
 		return 1;
 	/* An exception that waits for the entry comes before any interrupt. */

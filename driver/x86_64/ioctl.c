@@ -31,7 +31,6 @@ static void *payload_alloc(void)
 	return kvzalloc(RING_OP_BYTES, GFP_KERNEL_ACCOUNT);
 }
 
-/* KVM_GET_MSR_FEATURE_INDEX_LIST: none is offered. */
 static long msr_list(struct kvm_msr_list __user *user, bool features)
 {
 	struct abi_msr_list *list;
@@ -43,7 +42,7 @@ static long msr_list(struct kvm_msr_list __user *user, bool features)
 	list = payload_alloc();
 	if (!list)
 		return -ENOMEM;
-	list->nmsrs = features ? 0 : msr_list_all(list->indices);
+	list->nmsrs = features ? msr_list_features(list->indices) : msr_list_all(list->indices);
 	rc = -EFAULT;
 	if (put_user(list->nmsrs, &user->nmsrs))
 		goto out;
@@ -68,10 +67,12 @@ static long system_feature_list(void *object, unsigned long arg)
 
 static int msr_one(struct vcpu *v, bool write, struct abi_msr_entry *e)
 {
+	if (!v)
+		return msr_feature(e->index, &e->data);
 	return write ? msr_write(v, e->index, e->data, true) : msr_read(v, e->index, &e->data);
 }
 
-/* KVM_GET_MSRS and KVM_SET_MSRS: the result is the number of entries done. */
+/* KVM_GET_MSRS and KVM_SET_MSRS, and with no vCPU the former of /dev/kvm: the result is the number of entries done. */
 static long msr_io(struct vcpu *v, struct kvm_msrs __user *user, bool write_back)
 {
 	struct abi_msrs *msrs = payload_alloc();
@@ -91,12 +92,18 @@ static long msr_io(struct vcpu *v, struct kvm_msrs __user *user, bool write_back
 		goto out;
 	for (rc = 0; rc < msrs->nmsrs && !msr_one(v, !write_back, &msrs->entries[rc]); rc++)
 		;
-	v->arch.ready = 0;
+	if (v)
+		v->arch.ready = 0;
 	if (write_back && copy_to_user(user->entries, msrs->entries, bytes))
 		rc = -EFAULT;
 out:
 	kvfree(msrs);
 	return rc;
+}
+
+static long system_get_msrs(void *object, unsigned long arg)
+{
+	return msr_io(NULL, (void __user *)arg, true);
 }
 
 static long vcpu_get_msrs(void *object, unsigned long arg)
@@ -152,6 +159,18 @@ static long vm_set_tsc_khz(void *object, unsigned long arg)
 	return tsc_rate_ok(arg) ? 0 : -EINVAL;
 }
 
+int arch_vcpu_enable_cap(struct vcpu *v, const struct kvm_enable_cap *cap)
+{
+	return options_vcpu_enable(v, cap);
+}
+
+int arch_vcpu_precreate(struct vm *vm, u32 id)
+{
+	u32 limit = READ_ONCE(vm->arch.options.max_vcpu_id);
+
+	return limit && id >= limit ? -EINVAL : 0;
+}
+
 void arch_vm_close(struct vm *vm)
 {
 	irqfd_release(vm);
@@ -167,6 +186,7 @@ void arch_vm_free(struct vm *vm)
 {
 	route_free(vm);
 	chips_free(vm);
+	options_free(vm);
 }
 
 int arch_init(void)
@@ -238,7 +258,7 @@ int arch_vm_enable_cap(struct vm *vm, const struct kvm_enable_cap *cap)
 	case KVM_CAP_X2APIC_API:
 		return apic_enable_x2apic_api(vm, cap->args[0]);
 	default:
-		return -EINVAL;
+		return options_vm_enable(vm, cap);
 	}
 }
 
@@ -325,6 +345,7 @@ int arch_vcpu_flush(struct vcpu *v)
 const struct ioctl_row arch_system_ioctls[] = {
 	{ KVM_GET_MSR_INDEX_LIST, system_msr_list },
 	{ KVM_GET_MSR_FEATURE_INDEX_LIST, system_feature_list },
+	{ KVM_GET_MSRS, system_get_msrs },
 	{ KVM_GET_SUPPORTED_CPUID, cpuid_supported },
 	{ }
 };
@@ -353,6 +374,7 @@ const struct ioctl_row arch_vm_ioctls[] = {
 	{ KVM_IRQ_LINE_STATUS, route_line_status },
 	{ KVM_IRQFD, irqfd_ioctl },
 	{ KVM_GET_STATS_FD, counters_vm_fd },
+	{ KVM_X86_SET_MSR_FILTER, options_set_msr_filter },
 	{ }
 };
 
@@ -386,5 +408,8 @@ const struct ioctl_row arch_vcpu_ioctls[] = {
 	{ KVM_TRANSLATE, vcpu_translate },
 	{ KVM_KVMCLOCK_CTRL, pvclock_stopped },
 	{ KVM_GET_STATS_FD, counters_vcpu_fd },
+	{ KVM_HAS_DEVICE_ATTR, options_has_attr },
+	{ KVM_GET_DEVICE_ATTR, options_get_attr },
+	{ KVM_SET_DEVICE_ATTR, options_set_attr },
 	{ }
 };

@@ -11,6 +11,7 @@
  * Called by: exits.c, ioctl.c. Concurrency: v->lock.
  * See: APM volume 2, appendix A; SDM volume 4.
  */
+#include <linux/kvm_para.h>
 #include <linux/slab.h>
 #include <asm/msr.h>
 #include <asm/processor-flags.h>
@@ -23,6 +24,8 @@
 
 enum msr_kind {
 	STORED,		/* a slot of vcpu.arch.msr */
+	HOST,		/* such a slot; a guest's write is #GP */
+	MISC_ENABLE, STORED_LAST = MISC_ENABLE,
 	CONSTANT,	/* reads `reset`; a write is #GP, but the VMM may write the same value */
 	QUIET,		/* reads 0; writes are dropped */
 	ZERO,		/* reads 0; a write is #GP, but 0 from the VMM */
@@ -102,16 +105,19 @@ static const struct msr_row {
 	{ 0x3b, 0x3b, TSC_ADJUST, 0, 1, NULL, 0 },
 	{ 0x79, 0x79, QUIET, 0, 0, NULL, 0 },			/* microcode update */
 	{ 0x8b, 0x8b, STORED, 0, 0, NULL, 0x01000065 },		/* microcode revision, as KVM's for AMD */
+	{ 0xce, 0xce, HOST, 36, 1, NULL, 0 },			/* PLATFORM_INFO: nothing to fault CPUID with */
 	{ 0xfe, 0xfe, CONSTANT, 0, 0, NULL, 0x508 },		/* MTRRcap: 8 ranges, fixed ranges, WC */
+	{ 0x140, 0x140, ZERO, 0, 1, NULL, 0 },			/* MISC_FEATURES_ENABLES */
 	{ 0x174, 0x174, FIELD, STATE_SYSENTER_CS, 1, NULL, 0 },
 	{ 0x175, 0x176, FIELD, STATE_SYSENTER_ESP, 1, canonical, 0 },
 	{ 0x179, 0x179, CONSTANT, 0, 0, NULL, 0x120 },		/* MCG_CAP: 32 banks, MCG_CTL */
 	{ 0x17a, 0x17a, STORED, 1, 1, NULL, 0 },		/* MCG_STATUS */
 	{ 0x17b, 0x17b, STORED, 2, 1, mcg_ctl_check, 0 },
 	{ 0x199, 0x199, ZERO, 0, 0, NULL, 0 },			/* PERF_CTL */
-	{ 0x1a0, 0x1a0, STORED, 3, 1, NULL, 0x1 },		/* MISC_ENABLE: fast strings */
+	{ 0x1a0, 0x1a0, MISC_ENABLE, 3, 1, NULL, 0x1 },		/* MISC_ENABLE: fast strings */
 	{ 0x1d9, 0x1d9, QUIET, 0, 0, NULL, 0 },			/* DEBUGCTL */
 	{ 0x1db, 0x1de, ZERO, 0, 0, NULL, 0 },			/* last branch records */
+	{ 0x1fc, 0x1fc, STORED, 37, 0, NULL, 0 },		/* POWER_CTL */
 	{ 0x200, 0x20f, STORED, 4, 0, mtrr_var_check, 0 },
 	{ 0x250, 0x250, STORED, 20, 0, mtrr_fixed_check, 0 },
 	{ 0x258, 0x259, STORED, 21, 0, mtrr_fixed_check, 0 },
@@ -243,6 +249,35 @@ static int tsc_aux_write(struct vcpu *v, u64 value, bool host)
 	return state_write_one(v, STATE_TSC_AUX, value);
 }
 
+/* ---- MISC_ENABLE ---- */
+
+#define MISC_ENABLE_READ_ONLY (MSR_IA32_MISC_ENABLE_PEBS_UNAVAIL | MSR_IA32_MISC_ENABLE_BTS_UNAVAIL)
+
+/* Whether there is MWAIT shows in CPUID only for a VMM that does without KVM's quirk. */
+static int misc_enable_write(struct vcpu *v, u64 *reg, u64 value, bool host)
+{
+	u64 old = *reg;
+
+	if (!host && (old ^ value) & MISC_ENABLE_READ_ONLY)
+		return MSR_BAD;
+	if (!host)
+		value = (value & ~MSR_IA32_MISC_ENABLE_EMON) | (old & MSR_IA32_MISC_ENABLE_EMON);
+	if (options_quirk(v->vm, KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT) || !((old ^ value) & MSR_IA32_MISC_ENABLE_MWAIT)) {
+		*reg = value;
+		return 0;
+	}
+	if (!cpuid_has(v, 1, 2, 0))	/* SSE3 */
+		return MSR_BAD;
+	*reg = value;
+	return cpuid_set_mwait(v, value & MSR_IA32_MISC_ENABLE_MWAIT);
+}
+
+/* kvmclock's old registers and its new ones have a feature bit each. */
+static bool clock_denied(const struct vcpu *v, u32 msr)
+{
+	return options_pv_denied(v, msr < MSR_KVM_WALL_CLOCK_NEW ? KVM_FEATURE_CLOCKSOURCE : KVM_FEATURE_CLOCKSOURCE2);
+}
+
 /* ---- the one read and the one write ---- */
 
 int msr_read(struct vcpu *v, u32 msr, u64 *value)
@@ -250,40 +285,50 @@ int msr_read(struct vcpu *v, u32 msr, u64 *value)
 	const struct msr_row *r = find(msr);
 
 	if (!r)
-		return MSR_BAD;
+		return MSR_UNKNOWN;
 	*value = 0;
 	switch (r->kind) {
+	case HOST:
+	case MISC_ENABLE:
 	case STORED: *value = *stored(v, r, msr); return 0;
 	case CONSTANT: *value = r->reset; return 0;
 	case FIELD: return state_read_one(v, r->slot + (msr - r->first), value);
 	case TSC: *value = tsc_read(v); return 0;
 	case TSC_ADJUST: *value = v->arch.tsc_adjust; return 0;
 	case APIC: return apic_msr_read(v, msr, value);
-	case CLOCK: return pvclock_read(v, msr, value);
+	case CLOCK: return clock_denied(v, msr) ? MSR_BAD : pvclock_read(v, msr, value);
 	case EFER: return state_read_one(v, STATE_EFER, value);
 	case TSC_AUX: return state_read_one(v, STATE_TSC_AUX, value);
 	default: return 0;
 	}
 }
 
-/* Every failure counts as a bad value. */
+/* Every other failure counts as a bad value. */
 int msr_write(struct vcpu *v, u32 msr, u64 value, bool host)
 {
 	const struct msr_row *r = find(msr);
 
-	if (!r || (r->check && !r->check(msr, value)))
+	if (!r)
+		return MSR_UNKNOWN;
+	if (r->check && !r->check(msr, value))
 		return MSR_BAD;
 	switch (r->kind) {
 	case STORED:
 		*stored(v, r, msr) = msr == 0xc0010015 ? value & HWCR_STORED : value;
 		return 0;
+	case HOST:
+		if (!host)
+			return MSR_BAD;
+		*stored(v, r, msr) = value;
+		return 0;
+	case MISC_ENABLE: return misc_enable_write(v, stored(v, r, msr), value, host);
 	case CONSTANT: return host && value == r->reset ? 0 : MSR_BAD;
 	case ZERO: return host && !value ? 0 : MSR_BAD;
 	case FIELD: return state_write_one(v, r->slot + (msr - r->first), value);
 	case TSC: return tsc_write(v, value, host);
 	case TSC_ADJUST: return tsc_adjust_write(v, value, host);
 	case APIC: return apic_msr_write(v, msr, value, host);
-	case CLOCK: return pvclock_write(v, msr, value, host);
+	case CLOCK: return clock_denied(v, msr) ? MSR_BAD : pvclock_write(v, msr, value, host);
 	case EFER: return efer_write(v, value, host);
 	case TSC_AUX: return tsc_aux_write(v, value, host);
 	default: return 0;
@@ -301,14 +346,70 @@ u32 msr_list_all(u32 *indices)
 	return n;
 }
 
+/* ---- features ---- */
+
+static const struct { u32 msr; bool amd_only; } features[] = {
+	{ MSR_AMD64_DE_CFG, true },
+	{ MSR_IA32_UCODE_REV, false },
+};
+
+int msr_feature(u32 msr, u64 *value)
+{
+	*value = 0;
+	if (msr == MSR_AMD64_DE_CFG && arch_is_amd())
+		*value = boot_cpu_has(X86_FEATURE_LFENCE_RDTSC) ? MSR_AMD64_DE_CFG_LFENCE_SERIALIZE : 0;
+	else if (msr == MSR_IA32_UCODE_REV)
+		rdmsrl_safe(msr, value);
+	else
+		return MSR_UNKNOWN;
+	return 0;
+}
+
+u32 msr_list_features(u32 *indices)
+{
+	u32 i, n = 0;
+
+	for (i = 0; i < ARRAY_SIZE(features); i++) {
+		if (!features[i].amd_only || arch_is_amd())
+			indices[n++] = features[i].msr;
+	}
+	return n;
+}
+
+/* ---- the guest's accesses ---- */
+
+/* What the VMM may want to hear of. */
+static const u32 reasons[] = {
+	[MSR_BAD] = KVM_MSR_EXIT_REASON_INVAL,
+	[MSR_UNKNOWN] = KVM_MSR_EXIT_REASON_UNKNOWN,
+	[MSR_FILTERED] = KVM_MSR_EXIT_REASON_FILTER,
+};
+
+/* A VMM can hold MSR_PLATFORM_INFO back from its guest. */
+static int msr_guest_read(struct vcpu *v, u32 msr, u64 *value)
+{
+	if (msr == MSR_PLATFORM_INFO && v->vm->arch.options.platform_info_off)
+		return MSR_BAD;
+	return msr_read(v, msr, value);
+}
+
+static int msr_access(struct vcpu *v, u32 msr, u64 *value, bool write)
+{
+	if (!options_msr_allowed(v->vm, msr, write))
+		return MSR_FILTERED;
+	return write ? msr_write(v, msr, *value, false) : msr_guest_read(v, msr, value);
+}
+
 /* The guest's own RDMSR or WRMSR that does not pass. */
 int msr_exit(struct vcpu *v)
 {
 	const struct exit_state *out = &v->exit->out;
 	struct exit_resume *in = &v->exit->in;
 	u64 value = out->data;
-	int rc = out->write ? msr_write(v, out->port, value, false) : msr_read(v, out->port, &value);
+	int rc = msr_access(v, out->port, &value, out->write);
 
+	if (rc && options_msr_exit(v, reasons[rc]))
+		return 0;
 	if (rc) {
 		in->inject_vector = VECTOR_GP;
 		in->inject_has_error = 1;
@@ -334,7 +435,7 @@ int msr_init(struct vcpu *v)
 	if (!v->arch.msr)
 		return -ENOMEM;
 	for (i = 0; i < ARRAY_SIZE(rows); i++) {
-		for (msr = rows[i].first; rows[i].kind == STORED && msr <= rows[i].last; msr++)
+		for (msr = rows[i].first; rows[i].kind <= STORED_LAST && msr <= rows[i].last; msr++)
 			*stored(v, &rows[i], msr) = rows[i].reset;
 	}
 	return 0;

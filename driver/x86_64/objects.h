@@ -11,6 +11,7 @@
 
 #include "models/lapic.h"
 #include "x86_64/pvclock.h"
+#include "x86_64/options.h"
 
 struct emulation;
 struct irqchip;
@@ -22,6 +23,7 @@ struct arch_vm {
 	u64 identity_map;
 	u32 tsc_khz;
 	u64 tsc_offset;		/* guests' TSC from the machine's, where no guest has moved its own */
+	struct vm_options options;
 	u8 irqchip_mode;		/* enum irqchip_mode */
 	struct irqchip *irqchip;	/* PIC and IOAPIC: chips.c */
 	struct vm_pit *pit;		/* pit_timer.c */
@@ -44,6 +46,8 @@ struct arch_vcpu {
 	u32 io_size;
 	bool io_in;
 	u32 maxphyaddr;
+	struct vcpu_options options;
+	u32 debug_control;	/* STATE_DEBUG_* of KVM_SET_GUEST_DEBUG */
 	bool stepped;		/* KVM_GUESTDBG_SINGLESTEP */
 	bool ran;		/* entered once: CPUID is settled */
 	bool debug_hw;		/* the VMM's breakpoints are in the debug registers; the guest's own: */

@@ -417,7 +417,8 @@ static int debug_set(struct vcpu *v, const struct abi_guest_debug *d, struct sta
 		debug_put(s, d->debugreg, (d->debugreg[7] & DR7_MASK) | DR7_FIXED);
 	else if (v->arch.debug_hw)
 		debug_put(s, own.db, own.dr7);
-	state_put(s, STATE_DEBUG, control & (STATE_DEBUG_STEP | STATE_DEBUG_BP | STATE_DEBUG_DR));
+	v->arch.debug_control = control & (STATE_DEBUG_STEP | STATE_DEBUG_BP | STATE_DEBUG_DR);
+	state_put(s, STATE_DEBUG, v->arch.debug_control | v->arch.options.watch);
 	v->arch.debug_hw = hardware;
 	v->arch.stepped = control & ABI_DEBUG_SINGLESTEP;
 	return state_write(v, s);

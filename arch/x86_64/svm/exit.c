@@ -166,9 +166,10 @@ static int exit_skip2(struct cpu *cpu, struct vcpu *v, struct vmcb *b)
 }
 
 /* MONITOR, MWAIT: no more than a NOP, as KVM without KVM_X86_DISABLE_EXITS_MWAIT. */
-static int exit_skip3(struct cpu *cpu, struct vcpu *v, struct vmcb *b)
+static int exit_monitor(struct cpu *cpu, struct vcpu *v, struct vmcb *b)
 {
-	(void)cpu, (void)v;
+	if (v->arch.debug & STATE_DEBUG_MWAIT)
+		return exit_undefined(cpu, v, b);
 	svm_skip(b, 3);
 	return 0;
 }
@@ -452,7 +453,7 @@ static const struct {
 	[VMEXIT_VMMCALL] = { exit_vmmcall, EXIT_HYPERCALL },
 	[VMEXIT_VMLOAD ... VMEXIT_SKINIT] = { exit_undefined, EXIT_OTHER },
 	[VMEXIT_WBINVD] = { exit_skip2, EXIT_OTHER },
-	[VMEXIT_MONITOR ... VMEXIT_MWAIT_ARMED] = { exit_skip3, EXIT_OTHER },
+	[VMEXIT_MONITOR ... VMEXIT_MWAIT_ARMED] = { exit_monitor, EXIT_OTHER },
 	[VMEXIT_XSETBV] = { exit_xsetbv, EXIT_OTHER },
 	[VMEXIT_RDPRU] = { exit_undefined, EXIT_OTHER },
 };

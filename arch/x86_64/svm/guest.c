@@ -230,4 +230,6 @@ void svm_debug(struct vcpu *v)
 		b->intercept_exception |= 1u << VECTOR_BP;
 	if (v->arch.debug & STATE_DEBUG_DR)
 		b->intercept_dr = INTERCEPT_DR_ALL;
+	/* The ports' map has all bits set, and is larger. */
+	b->msrpm_pa = v->arch.debug & STATE_DEBUG_MSRS ? svm_iopm_pa : svm_guest_msrpm_pa;
 }

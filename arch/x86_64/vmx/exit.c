@@ -165,12 +165,20 @@ static int exit_vmcall(struct cpu *cpu, struct vcpu *v)
 	return 0;
 }
 
-/* WBINVD, INVD: our guests' memory is coherent. MONITOR, MWAIT: NOPs, as KVM without KVM_X86_DISABLE_EXITS_MWAIT. */
+/* WBINVD, INVD: our guests' memory is coherent. */
 static int exit_skip(struct cpu *cpu, struct vcpu *v)
 {
 	(void)cpu, (void)v;
 	vmx_skip();
 	return 0;
+}
+
+/* MONITOR, MWAIT: no more than a NOP, as KVM without KVM_X86_DISABLE_EXITS_MWAIT. */
+static int exit_monitor(struct cpu *cpu, struct vcpu *v)
+{
+	if (v->arch.debug & STATE_DEBUG_MWAIT)
+		return exit_undefined(cpu, v);
+	return exit_skip(cpu, v);
 }
 
 static int exit_xsetbv(struct cpu *cpu, struct vcpu *v)
@@ -495,8 +503,8 @@ static const struct {
 	[REASON_IO] = { exit_io, EXIT_IO },
 	[REASON_RDMSR] = { exit_rdmsr, EXIT_MSR },
 	[REASON_WRMSR] = { exit_wrmsr, EXIT_MSR },
-	[REASON_MWAIT] = { exit_skip, EXIT_OTHER },
-	[REASON_MONITOR] = { exit_skip, EXIT_OTHER },
+	[REASON_MWAIT] = { exit_monitor, EXIT_OTHER },
+	[REASON_MONITOR] = { exit_monitor, EXIT_OTHER },
 	[REASON_EPT_VIOLATION] = { exit_ept, EXIT_FAULT },
 	[REASON_INVEPT] = { exit_undefined, EXIT_OTHER },
 	[REASON_TIMER] = { exit_interrupt, EXIT_INTR },

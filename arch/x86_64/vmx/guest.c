@@ -456,4 +456,7 @@ void vmx_debug(struct vcpu *v)
 	vmwrite(VMCS_EXCEPTIONS, EXCEPTIONS | (v->arch.debug & STATE_DEBUG_BP ? 1u << VECTOR_BP : 0));
 	if (v->arch.debug & STATE_DEBUG_DR)
 		vmx_proc_set(v, v->arch.vmx->proc | PROC_MOV_DR);
+	/* Without a bitmap each access exits (SDM volume 3, 25.1.3). */
+	vmx_proc_set(v, v->arch.debug & STATE_DEBUG_MSRS ? v->arch.vmx->proc & ~PROC_MSR_BITMAP :
+		     v->arch.vmx->proc | PROC_MSR_BITMAP);
 }
