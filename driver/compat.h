@@ -14,6 +14,11 @@
 #include <linux/kvm.h>
 #include <linux/version.h>
 
+/* smp_send_reschedule() traces since 6.4, and wants this from those who call it. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 4, 0)
+#include <trace/events/ipi.h>
+#endif
+
 /* eventfd_signal() lost its count in 6.8. */
 static inline void compat_eventfd_signal(struct eventfd_ctx *ctx)
 {
