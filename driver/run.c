@@ -86,18 +86,18 @@ static int run_loop(struct vcpu *v)
 /* Everything before the first entry: 1 to go on. */
 static int run_begin(struct vcpu *v)
 {
-	int (*complete)(struct vcpu *v) = v->complete;
-	struct kvm_run *run = v->run;
-	bool immediate = compat_immediate_exit(run);
+	int (*complete)(struct vcpu *v);
+	bool immediate = compat_immediate_exit(v->run);
 	int rc = arch_run_start(v, immediate);
 
 	if (rc <= 0)
 		return rc;
-	if (run->kvm_valid_regs || run->kvm_dirty_regs)
-		return -EINVAL;
-	rc = arch_run_begin(v);
+	rc = arch_run_take_regs(v);
+	if (!rc)
+		rc = arch_run_begin(v);
 	if (rc)
 		return rc;
+	complete = v->complete;	/* registers from the VMM may have ended it */
 	if (complete) {
 		v->complete = NULL;
 		rc = complete(v);
@@ -118,6 +118,8 @@ long run_vcpu(struct vcpu *v)
 	if (rc > 0)
 		rc = run_loop(v);
 	arch_run_end(v);
+	if (unlikely(READ_ONCE(v->run->kvm_valid_regs)))
+		arch_run_give_regs(v);
 	run_unmask_signals(v);
 	return rc;
 }

@@ -96,6 +96,9 @@ int psci_begin(struct vcpu *v);
 /* What an entry waits for besides signals: nothing here. */
 static inline bool arch_run_pending(const struct vcpu *v) { return false; }
 static inline int arch_run_work(struct vcpu *v) { return 1; }
+/* Registers in kvm_run: KVM_CAP_SYNC_REGS is not there. */
+static inline int arch_run_take_regs(struct vcpu *v) { return v->run->kvm_valid_regs || v->run->kvm_dirty_regs ? -EINVAL : 0; }
+static inline void arch_run_give_regs(struct vcpu *v) { }
 static inline int arch_run_start(struct vcpu *v, bool immediate) { return 1; }
 
 /* exits.c */

@@ -15,6 +15,7 @@ enum vcpu_request {
 	REQUEST_EOI_EXIT,	/* KVM_EXIT_IOAPIC_EOI, split irqchip */
 	REQUEST_TPR_EXIT,	/* KVM_EXIT_TPR_ACCESS */
 	REQUEST_VAPIC,		/* KVM_SET_VAPIC_ADDR: before each entry */
+	REQUEST_SHUTDOWN,	/* KVM_EXIT_SHUTDOWN */
 	REQUEST_CLOCK,		/* kvmclock */
 	REQUEST_STATE,		/* mp_state is not runnable: wait */
 };

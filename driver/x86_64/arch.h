@@ -104,6 +104,10 @@ int state_get_sregs(struct vcpu *v, struct abi_sregs *s);
 int state_set_sregs(struct vcpu *v, const struct abi_sregs *s);	/* no check */
 int state_get_debugregs(struct vcpu *v, struct abi_debugregs *d);
 int state_set_debugregs(struct vcpu *v, const struct abi_debugregs *d);
+int state_get_events(struct vcpu *v, struct abi_vcpu_events *e);
+/* With KVM's checks: 0, -EINVAL, or the hypervisor's error. */
+int state_apply_sregs(struct vcpu *v, const struct abi_sregs *s);
+int state_apply_events(struct vcpu *v, const struct abi_vcpu_events *e);
 int state_set_tsc_offset(struct vcpu *v, u64 offset);
 int state_add_nmi(struct vcpu *v);	/* as KVM_NMI */
 /* MOV to CR4, CR0: what KVM lets this guest set. */
@@ -128,7 +132,7 @@ long ioctl_set_fpu(void *object, unsigned long arg);
 #define MSR_UNKNOWN 2
 #define MSR_FILTERED 3
 #define ABI_MAX_MSR_ENTRIES 256u
-int msr_read(struct vcpu *v, u32 msr, u64 *value);
+int msr_read(struct vcpu *v, u32 msr, u64 *value, bool host);
 int msr_write(struct vcpu *v, u32 msr, u64 value, bool host);
 int msr_exit(struct vcpu *v);
 int msr_init(struct vcpu *v);
@@ -137,6 +141,34 @@ u32 msr_list_all(u32 *indices);
 /* Those whose value says what a guest of this machine can have; and that value, or MSR_UNKNOWN. */
 u32 msr_list_features(u32 *indices);
 int msr_feature(u32 msr, u64 *value);
+
+/* mcheck.c: results as msr.c's. */
+int mcheck_create(struct vcpu *v);
+void mcheck_free(struct vcpu *v);
+int mcheck_read(struct vcpu *v, u32 msr, u64 *value, bool host);
+int mcheck_write(struct vcpu *v, u32 msr, u64 value, bool host);
+long mcheck_supported(void *object, unsigned long arg);
+long mcheck_setup(void *object, unsigned long arg);
+long mcheck_set(void *object, unsigned long arg);
+
+/* sync.c */
+/* What the VMM has set in kvm_run: 0 or -errno. */
+int sync_take(struct vcpu *v);
+/* What it wants to see there. */
+void sync_give(struct vcpu *v);
+long sync_get_sregs2(void *object, unsigned long arg);
+long sync_set_sregs2(void *object, unsigned long arg);
+long sync_get_xsave2(void *object, unsigned long arg);
+
+static inline int arch_run_take_regs(struct vcpu *v)
+{
+	return sync_take(v);
+}
+
+static inline void arch_run_give_regs(struct vcpu *v)
+{
+	sync_give(v);
+}
 
 /* cpuid.c */
 long cpuid_supported(void *object, unsigned long arg);

@@ -76,6 +76,10 @@ static const struct cap_row caps[] = {
 	{ KVM_CAP_X86_MSR_FILTER, 1 },
 	{ KVM_CAP_ENFORCE_PV_FEATURE_CPUID, 1 },
 	{ KVM_CAP_DISABLE_QUIRKS2, OPTIONS_QUIRKS },
+	{ KVM_CAP_MCE, 32 },
+	{ KVM_CAP_SYNC_REGS, KVM_SYNC_X86_VALID_FIELDS },
+	{ KVM_CAP_SREGS2, 1 },
+	{ KVM_CAP_XSAVE2, sizeof(struct abi_xsave) },
 };
 
 long arch_cap(u32 cap)

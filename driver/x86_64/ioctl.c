@@ -69,7 +69,7 @@ static int msr_one(struct vcpu *v, bool write, struct abi_msr_entry *e)
 {
 	if (!v)
 		return msr_feature(e->index, &e->data);
-	return write ? msr_write(v, e->index, e->data, true) : msr_read(v, e->index, &e->data);
+	return write ? msr_write(v, e->index, e->data, true) : msr_read(v, e->index, &e->data, true);
 }
 
 /* KVM_GET_MSRS and KVM_SET_MSRS, and with no vCPU the former of /dev/kvm: the result is the number of entries done. */
@@ -236,7 +236,7 @@ static long vcpu_translate(void *object, unsigned long arg)
 
 int arch_vcpu_init(struct vcpu *v)
 {
-	return apic_init(v) ?: msr_init(v) ?: cpuid_init(v) ?: emulate_init(v) ?:
+	return apic_init(v) ?: msr_init(v) ?: mcheck_create(v) ?: cpuid_init(v) ?: emulate_init(v) ?:
 		state_set_tsc_offset(v, v->vm->arch.tsc_offset) ?: mp_init(v);
 }
 
@@ -267,6 +267,7 @@ void arch_vcpu_free(struct vcpu *v)
 	apic_free(v);
 	mp_free(v);
 	kfree(v->arch.msr);
+	mcheck_free(v);
 	kvfree(v->arch.cpuid);
 	emulate_free(v);
 }
@@ -347,6 +348,7 @@ const struct ioctl_row arch_system_ioctls[] = {
 	{ KVM_GET_MSR_FEATURE_INDEX_LIST, system_feature_list },
 	{ KVM_GET_MSRS, system_get_msrs },
 	{ KVM_GET_SUPPORTED_CPUID, cpuid_supported },
+	{ KVM_X86_GET_MCE_CAP_SUPPORTED, mcheck_supported },
 	{ }
 };
 
@@ -407,6 +409,11 @@ const struct ioctl_row arch_vcpu_ioctls[] = {
 	{ KVM_SET_TSC_KHZ, vm_set_tsc_khz },
 	{ KVM_TRANSLATE, vcpu_translate },
 	{ KVM_KVMCLOCK_CTRL, pvclock_stopped },
+	{ KVM_GET_SREGS2, sync_get_sregs2 },
+	{ KVM_SET_SREGS2, sync_set_sregs2 },
+	{ KVM_GET_XSAVE2, sync_get_xsave2 },
+	{ KVM_X86_SETUP_MCE, mcheck_setup },
+	{ KVM_X86_SET_MCE, mcheck_set },
 	{ KVM_GET_STATS_FD, counters_vcpu_fd },
 	{ KVM_HAS_DEVICE_ATTR, options_has_attr },
 	{ KVM_GET_DEVICE_ATTR, options_get_attr },

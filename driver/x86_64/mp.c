@@ -253,6 +253,8 @@ int mp_work(struct vcpu *v)
 		return exit_to_vmm(v, KVM_EXIT_IOAPIC_EOI);
 	if (test_and_clear_bit(REQUEST_TPR_EXIT, requests))
 		return exit_to_vmm(v, KVM_EXIT_TPR_ACCESS);
+	if (test_and_clear_bit(REQUEST_SHUTDOWN, requests))
+		return exit_to_vmm(v, KVM_EXIT_SHUTDOWN);
 	if (test_bit(REQUEST_STATE, requests))
 		return wait(v);
 	clear_bit(REQUEST_UNHALT, requests);

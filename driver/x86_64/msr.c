@@ -33,6 +33,7 @@ enum msr_kind {
 	TSC, TSC_ADJUST, EFER, TSC_AUX,
 	APIC,		/* apic.c's */
 	CLOCK,		/* pvclock.c's */
+	MCE,		/* mcheck.c's */
 };
 
 static bool memory_type(u64 t)
@@ -60,11 +61,6 @@ static bool mtrr_var_check(u32 msr, u64 value)
 	if (value >> 52)
 		return false;
 	return msr & 1 ? !(value & 0x7ff) : memory_type(value & 0xff) && !(value & 0xf00);
-}
-
-static bool mcg_ctl_check(u32 msr, u64 value)
-{
-	return value == 0 || value == ~0ull;
 }
 
 /* Nothing but McStatusWrEn can be on; three bits are dropped (as KVM). */
@@ -110,9 +106,8 @@ static const struct msr_row {
 	{ 0x140, 0x140, ZERO, 0, 1, NULL, 0 },			/* MISC_FEATURES_ENABLES */
 	{ 0x174, 0x174, FIELD, STATE_SYSENTER_CS, 1, NULL, 0 },
 	{ 0x175, 0x176, FIELD, STATE_SYSENTER_ESP, 1, canonical, 0 },
-	{ 0x179, 0x179, CONSTANT, 0, 0, NULL, 0x120 },		/* MCG_CAP: 32 banks, MCG_CTL */
-	{ 0x17a, 0x17a, STORED, 1, 1, NULL, 0 },		/* MCG_STATUS */
-	{ 0x17b, 0x17b, STORED, 2, 1, mcg_ctl_check, 0 },
+	{ 0x179, 0x179, MCE, 0, 0, NULL, 0 },			/* MCG_CAP */
+	{ 0x17a, 0x17b, MCE, 0, 1, NULL, 0 },			/* MCG_STATUS, MCG_CTL */
 	{ 0x199, 0x199, ZERO, 0, 0, NULL, 0 },			/* PERF_CTL */
 	{ 0x1a0, 0x1a0, MISC_ENABLE, 3, 1, NULL, 0x1 },		/* MISC_ENABLE: fast strings */
 	{ 0x1d9, 0x1d9, QUIET, 0, 0, NULL, 0 },			/* DEBUGCTL */
@@ -123,8 +118,9 @@ static const struct msr_row {
 	{ 0x258, 0x259, STORED, 21, 0, mtrr_fixed_check, 0 },
 	{ 0x268, 0x26f, STORED, 23, 0, mtrr_fixed_check, 0 },
 	{ 0x277, 0x277, FIELD, STATE_PAT, 1, pat_check, 0 },
+	{ 0x280, 0x29f, MCE, 0, 0, NULL, 0 },			/* the banks' CTL2 */
 	{ 0x2ff, 0x2ff, STORED, 31, 0, mtrr_def_check, 0 },
-	{ 0x400, 0x47f, STORED, 40, 0, NULL, 0 },		/* machine-check banks: never an error in them */
+	{ 0x400, 0x47f, MCE, 0, 0, NULL, 0 },			/* machine-check banks */
 	{ 0x606, 0x606, ZERO, 0, 0, NULL, 0 },			/* energy: units, counters */
 	{ 0x611, 0x611, ZERO, 0, 0, NULL, 0 },
 	{ 0x619, 0x619, ZERO, 0, 0, NULL, 0 },
@@ -280,7 +276,7 @@ static bool clock_denied(const struct vcpu *v, u32 msr)
 
 /* ---- the one read and the one write ---- */
 
-int msr_read(struct vcpu *v, u32 msr, u64 *value)
+int msr_read(struct vcpu *v, u32 msr, u64 *value, bool host)
 {
 	const struct msr_row *r = find(msr);
 
@@ -297,6 +293,7 @@ int msr_read(struct vcpu *v, u32 msr, u64 *value)
 	case TSC_ADJUST: *value = v->arch.tsc_adjust; return 0;
 	case APIC: return apic_msr_read(v, msr, value);
 	case CLOCK: return clock_denied(v, msr) ? MSR_BAD : pvclock_read(v, msr, value);
+	case MCE: return mcheck_read(v, msr, value, host);
 	case EFER: return state_read_one(v, STATE_EFER, value);
 	case TSC_AUX: return state_read_one(v, STATE_TSC_AUX, value);
 	default: return 0;
@@ -329,6 +326,7 @@ int msr_write(struct vcpu *v, u32 msr, u64 value, bool host)
 	case TSC_ADJUST: return tsc_adjust_write(v, value, host);
 	case APIC: return apic_msr_write(v, msr, value, host);
 	case CLOCK: return clock_denied(v, msr) ? MSR_BAD : pvclock_write(v, msr, value, host);
+	case MCE: return mcheck_write(v, msr, value, host);
 	case EFER: return efer_write(v, value, host);
 	case TSC_AUX: return tsc_aux_write(v, value, host);
 	default: return 0;
@@ -390,7 +388,7 @@ static int msr_guest_read(struct vcpu *v, u32 msr, u64 *value)
 {
 	if (msr == MSR_PLATFORM_INFO && v->vm->arch.options.platform_info_off)
 		return MSR_BAD;
-	return msr_read(v, msr, value);
+	return msr_read(v, msr, value, false);
 }
 
 static int msr_access(struct vcpu *v, u32 msr, u64 *value, bool write)

@@ -15,6 +15,7 @@
 
 struct emulation;
 struct irqchip;
+struct mcheck;
 struct routing;
 struct vm_pit;
 
@@ -54,6 +55,8 @@ struct arch_vcpu {
 	u64 guest_dr[4], guest_dr7;
 	u64 tsc_adjust;
 	u64 *msr;		/* msr.c */
+	u64 mcg_cap;
+	struct mcheck *mcheck;	/* mcheck.c */
 	struct abi_cpuid2 *cpuid;
 	struct emulation *emulation;
 	struct vcpu_clock clock;

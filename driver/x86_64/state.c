@@ -246,21 +246,26 @@ long ioctl_get_sregs(void *object, unsigned long arg)
 	return rc ? rc : copy_to_user((void __user *)arg, &s, sizeof(s)) ? -EFAULT : 0;
 }
 
+int state_apply_sregs(struct vcpu *v, const struct abi_sregs *s)
+{
+	int rc = check_sregs(v, s);
+
+	if (rc)
+		return rc;
+	emulate_set_sregs(v);
+	rc = state_set_sregs(v, s);
+	if (!rc)
+		mp_sregs_changed(v, s);
+	return rc;
+}
+
 long ioctl_set_sregs(void *object, unsigned long arg)
 {
 	struct abi_sregs s;
-	long rc;
 
 	if (copy_from_user(&s, (void __user *)arg, sizeof(s)))
 		return -EFAULT;
-	rc = check_sregs(object, &s);
-	if (rc)
-		return rc;
-	emulate_set_sregs(object);
-	rc = state_set_sregs(object, &s);
-	if (!rc)
-		mp_sregs_changed(object, &s);
-	return rc;
+	return state_apply_sregs(object, &s);
 }
 
 /* ---- events ---- */
@@ -288,26 +293,34 @@ int state_add_nmi(struct vcpu *v)
 	return state_write_one(v, STATE_NMI, nmi + 1);
 }
 
-long ioctl_get_events(void *object, unsigned long arg)
+int state_get_events(struct vcpu *v, struct abi_vcpu_events *e)
 {
-	struct abi_vcpu_events e = { .flags = ABI_EVENT_NMI_PENDING | ABI_EVENT_SHADOW | ABI_EVENT_SMM };
 	struct state_fields s;
-	int rc = state_read(object, &s);
+	int rc = state_read(v, &s);
 	u64 x = s.value[STATE_EXCEPTION], irq = s.value[STATE_INTERRUPT], nmi = s.value[STATE_NMI];
 
 	if (rc)
 		return rc;
-	e.exception.nr = x & 31;
-	e.exception.injected = x & STATE_EVENT && e.exception.nr != VECTOR_BP && e.exception.nr != VECTOR_OF;
-	e.exception.has_error_code = !!(x & STATE_EVENT_ERROR);
-	e.exception.error_code = x >> 32;
-	e.interrupt.injected = !!(irq & STATE_EVENT);
-	e.interrupt.nr = irq;
-	e.interrupt.shadow = s.value[STATE_SHADOW] ? ABI_SHADOW_STI | ABI_SHADOW_MOV_SS : 0;
-	e.nmi.pending = (nmi & 0xff) != 0;
-	e.nmi.injected = nmi >> 8 & 1;
-	e.nmi.masked = nmi >> 16 & 1;
-	return copy_to_user((void __user *)arg, &e, sizeof(e)) ? -EFAULT : 0;
+	*e = (struct abi_vcpu_events){ .flags = ABI_EVENT_NMI_PENDING | ABI_EVENT_SHADOW | ABI_EVENT_SMM };
+	e->exception.nr = x & 31;
+	e->exception.injected = x & STATE_EVENT && e->exception.nr != VECTOR_BP && e->exception.nr != VECTOR_OF;
+	e->exception.has_error_code = !!(x & STATE_EVENT_ERROR);
+	e->exception.error_code = x >> 32;
+	e->interrupt.injected = !!(irq & STATE_EVENT);
+	e->interrupt.nr = irq;
+	e->interrupt.shadow = s.value[STATE_SHADOW] ? ABI_SHADOW_STI | ABI_SHADOW_MOV_SS : 0;
+	e->nmi.pending = (nmi & 0xff) != 0;
+	e->nmi.injected = nmi >> 8 & 1;
+	e->nmi.masked = nmi >> 16 & 1;
+	return 0;
+}
+
+long ioctl_get_events(void *object, unsigned long arg)
+{
+	struct abi_vcpu_events e;
+	long rc = state_get_events(object, &e);
+
+	return rc ? rc : copy_to_user((void __user *)arg, &e, sizeof(e)) ? -EFAULT : 0;
 }
 
 void state_put_exception(struct state_fields *s, u32 vector, bool has_error, u32 error)
@@ -334,16 +347,19 @@ static int events_set(struct vcpu *v, const struct abi_vcpu_events *e)
 	return state_write(v, &s);
 }
 
+int state_apply_events(struct vcpu *v, const struct abi_vcpu_events *e)
+{
+	v->arch.events_unknown = true;
+	return check_events(e) ?: events_set(v, e);
+}
+
 long ioctl_set_events(void *object, unsigned long arg)
 {
 	struct abi_vcpu_events e;
-	int rc;
 
 	if (copy_from_user(&e, (void __user *)arg, sizeof(e)))
 		return -EFAULT;
-	((struct vcpu *)object)->arch.events_unknown = true;
-	rc = check_events(&e);
-	return rc ? rc : events_set(object, &e);
+	return state_apply_events(object, &e);
 }
 
 /* ---- debug registers: the guest's own, wherever they are ---- */
