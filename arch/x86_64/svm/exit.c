@@ -502,10 +502,8 @@ void svm_guest_run(struct cpu *cpu, struct vcpu *v)
 	u32 special;
 
 	do {
-		if (unlikely(v->arch.work)) {
-			nmi_update(&v->arch.events, b);
+		if (unlikely(v->arch.work))
 			event_in(v);
-		}
 		special = v->arch.work;
 		tlb_in(cpu, v, b);
 		svm_enter(&v->arch.regs, v->arch.vmcb_pa);
@@ -513,6 +511,7 @@ void svm_guest_run(struct cpu *cpu, struct vcpu *v)
 		b->tlb_control = 0;
 		b->event_inj = 0;
 		if (unlikely((b->exit_int_info & EVENT_VALID) || special || v->arch.events.step)) {
+			nmi_update(&v->arch.events, b);
 			step_off(&v->arch.events, b);
 			event_out(v, b->exit_int_info);
 		}
