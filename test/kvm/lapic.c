@@ -137,8 +137,9 @@ TEST(state_round_trip)
 	IOCTL(to->fd, KVM_SET_SREGS, &sregs);
 	IOCTL(to->fd, KVM_SET_LAPIC, &state);
 	again = lapic_get(to);
+	/* PPR follows from TPR and ISR; KVM may show the last one that it needed. */
 	for (unsigned int i = 0; i < sizeof(state.regs); i += 4)
-		EXPECT(!memcmp(state.regs + i, again.regs + i, 4), "offset %#x: %#lx, then %#lx", i,
+		EXPECT(i == 0xa0 || !memcmp(state.regs + i, again.regs + i, 4), "offset %#x: %#lx, then %#lx", i,
 			bytes_get(state.regs + i, 4), bytes_get(again.regs + i, 4));
 	ACTS(to, CR8_IS(5), RD(0x813, 0x40000), NOTHING, EOI_X2, TAKE(0x61), EOI_X2, NOTHING);
 }
