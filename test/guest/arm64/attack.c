@@ -56,8 +56,6 @@ static void registers(void)
 /* Firmware starts no CPU in the hypervisor's memory, nor wakes one there. */
 static void firmware(void)
 {
-	u64 begin;
-
 	EXPECT(psci(FN_CPU_ON, 1, secret, 0) == PSCI_INVALID_ADDRESS, "CPU_ON in the hypervisor");
 	EXPECT(psci(FN_CPU_ON, 0, (u64)firmware, 0) == PSCI_ALREADY_ON, "CPU_ON of this CPU");
 	EXPECT(psci(FN_CPU_ON, 77, (u64)firmware, 0) == PSCI_INVALID_PARAMETERS, "CPU_ON of no CPU");
@@ -66,9 +64,8 @@ static void firmware(void)
 	EXPECT(psci(0xc3000000, secret, secret, secret) == PSCI_NOT_SUPPORTED, "a call of the machine's maker");
 	EXPECT(hypercall(77, 0) == -ENOSYS, "hypercall 77");
 	timer_on(0, 200000);
-	begin = read_sysreg(cntpct_el0);
+	/* It may end early, but not come late or not at all. */
 	EXPECT(psci(FN_CPU_SUSPEND, SUSPEND_STANDBY, 0, 0) == 0, "CPU_SUSPEND, standby");
-	EXPECT(read_sysreg(cntpct_el0) - begin > 100000, "it did not wait for the timer");
 	timer_off();
 	print("ok firmware\n");
 }
