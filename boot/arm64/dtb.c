@@ -21,6 +21,7 @@
 #define FDT_END 9u
 #define HEADER_BYTES 40u
 #define DEPTH_MAX 16
+#define UART_GUESS_BYTES 0x10000u
 #define TIMER_NAMES "sec-phys\0phys\0no-virt\0hyp-phys"
 
 enum { H_MAGIC, H_TOTAL, H_STRUCT, H_STRINGS, H_RESERVE, H_VERSION, H_COMPATIBLE, H_CPU, H_STRINGS_BYTES, H_STRUCT_BYTES };
@@ -360,6 +361,19 @@ static int reserve_block(const struct tree *t, struct machine_info *m, u32 total
 	return -EINVAL;
 }
 
+/* A tree that cannot be read may still show where to say so: the unit address of a node's name. */
+static u64 uart_guess(u64 dtb_pa)
+{
+	const u8 *at = phys_to_virt(dtb_pa), *end = at + min_u64(be32(at + 4 * H_TOTAL), UART_GUESS_BYTES);
+	u64 pa = 0;
+
+	for (; end - at > 6 && memcmp(at, "pl011@", 6); at++)
+		;
+	for (at += 6; at < end && ((*at >= '0' && *at <= '9') || (*at >= 'a' && *at <= 'f')); at++)
+		pa = pa << 4 | (u64)(*at <= '9' ? *at - '0' : *at - 'a' + 10);
+	return pa & (PAGE_SIZE - 1) ? 0 : pa;
+}
+
 int dtb_parse(u64 dtb_pa, struct machine_info *m)
 {
 	struct boot_info *b = &m->memory;
@@ -368,10 +382,13 @@ int dtb_parse(u64 dtb_pa, struct machine_info *m)
 	m->dtb_pa = dtb_pa;
 	m->dtb_bytes = tree_open(&t, dtb_pa);
 	if (!m->dtb_bytes) {
+		m->uart_pa = uart_guess(dtb_pa);
 		log_print("tenon: the loader gave no device tree, or a broken one\n");
 		return -EINVAL;
 	}
 	if (walk(&t, m, node_end) || !tree_open(&t, dtb_pa) || walk(&t, m, node_reserve) || reserve_block(&t, m, be32(t.base + 4 * H_TOTAL))) {
+		if (!m->uart_pa)
+			m->uart_pa = uart_guess(dtb_pa);
 		log_print("tenon: the device tree is broken at byte %u\n", t.at);
 		return -EINVAL;
 	}
