@@ -34,7 +34,7 @@ CFLAGS_arm64 := -mstrict-align -mno-outline-atomics -mbranch-protection=none
 CFLAGS := -std=gnu11 -O2 -g -ffreestanding -fno-pic -fno-pie $(CFLAGS_$(ARCH)) \
 	-mgeneral-regs-only -fno-stack-protector \
 	-fno-asynchronous-unwind-tables -ffunction-sections \
-	-fdata-sections -fno-strict-aliasing -fno-omit-frame-pointer -Wall -Wextra -Werror -Wundef \
+	-fdata-sections -fno-strict-aliasing -fno-omit-frame-pointer -Wall -Wextra -Wno-unused-parameter -Werror -Wundef \
 	-Wmissing-prototypes -Wstrict-prototypes
 CPPFLAGS := -Iarch/$(ARCH)/include -Ikernel -I. -isystem build/newlib/include
 LDFLAGS := -n -static --gc-sections -z noexecstack -z max-page-size=4096 --fatal-warnings \

@@ -75,8 +75,6 @@ struct boot_info {
 	u32 efi_map_size;
 	u32 efi_desc_size;
 	u32 efi_desc_version;
-	char loader[64];
-	char cmdline[BOOT_CMDLINE_BYTES];	/* Tenon's own */
 };
 
 /* A descriptor of UEFI's memory map (UEFI 2.10, 7.2.3); the firmware's may be longer. */

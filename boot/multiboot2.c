@@ -89,16 +89,6 @@ static int copy_string(char *to, u32 room, const char *from, u32 bytes)
 	return 0;
 }
 
-static int read_cmdline(const struct tag *tag, struct boot_info *info)
-{
-	return copy_string(info->cmdline, sizeof(info->cmdline), (const char *)(tag + 1), tag->size - sizeof(*tag));
-}
-
-static int read_loader(const struct tag *tag, struct boot_info *info)
-{
-	return copy_string(info->loader, sizeof(info->loader), (const char *)(tag + 1), tag->size - sizeof(*tag));
-}
-
 static int read_module(const struct tag *tag, struct boot_info *info)
 {
 	const struct tag_module *from = (const struct tag_module *)tag;
@@ -199,8 +189,6 @@ static int read_efi_mmap(const struct tag *tag, struct boot_info *info)
 
 static int refuse_boot_services(const struct tag *tag, struct boot_info *info)
 {
-	(void)tag;
-	(void)info;
 	log_print("boot: UEFI boot services are still running: load Tenon with GRUB 2's multiboot2 command\n");
 	return -EINVAL;
 }
@@ -224,8 +212,6 @@ struct tag_row {
 
 /* Tags without a row tell us nothing that we want. */
 static const struct tag_row rows[] = {
-	[MB2_TAG_CMDLINE] = { sizeof(struct tag), read_cmdline },
-	[MB2_TAG_LOADER] = { sizeof(struct tag), read_loader },
 	[MB2_TAG_MODULE] = { sizeof(struct tag_module), read_module },
 	[MB2_TAG_MMAP] = { sizeof(struct tag_mmap), read_mmap },
 	[MB2_TAG_FRAMEBUFFER] = { __builtin_offsetof(struct tag_framebuffer, rgb), read_framebuffer },

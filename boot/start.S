@@ -33,38 +33,15 @@ start:
 	subl	$PA(1b), %ebp
 	movl	%ebp, PA(image_pa)(%ebp)
 
-	/* Page tables: four directories identity, one for the image. */
-	leal	PA(early_pd)(%ebp), %edi
-	movl	$LARGE, %eax
+	/* The tables below the directories' own are linked as if the image lay at 0. */
+	leal	PA(early_pml4)(%ebp), %edi
 	movl	$(4 * 512), %ecx
-2:	movl	%eax, (%edi)
-	addl	$0x200000, %eax
-	addl	$8, %edi
+2:	testl	$1, (%edi)
+	jz	3f
+	addl	%ebp, (%edi)
+3:	addl	$8, %edi
 	decl	%ecx
 	jnz	2b
-	leal	PA(early_pd) + TABLE(%ebp), %eax
-	movl	%eax, PA(early_pdpt_low)(%ebp)
-	addl	$0x1000, %eax
-	movl	%eax, PA(early_pdpt_low) + 8(%ebp)
-	addl	$0x1000, %eax
-	movl	%eax, PA(early_pdpt_low) + 16(%ebp)
-	addl	$0x1000, %eax
-	movl	%eax, PA(early_pdpt_low) + 24(%ebp)
-	leal	LARGE(%ebp), %eax
-	leal	PA(early_pd_image)(%ebp), %edi
-	movl	$8, %ecx			/* 16 MiB are more than any image */
-3:	movl	%eax, (%edi)
-	addl	$0x200000, %eax
-	addl	$8, %edi
-	decl	%ecx
-	jnz	3b
-	leal	PA(early_pd_image) + TABLE(%ebp), %eax
-	movl	%eax, PA(early_pdpt_high) + 510 * 8(%ebp)
-	leal	PA(early_pdpt_low) + TABLE(%ebp), %eax
-	movl	%eax, PA(early_pml4)(%ebp)
-	movl	%eax, PA(early_pml4) + 256 * 8(%ebp)	/* PHYS_BASE */
-	leal	PA(early_pdpt_high) + TABLE(%ebp), %eax
-	movl	%eax, PA(early_pml4) + 511 * 8(%ebp)
 
 	leal	PA(early_gdt)(%ebp), %eax
 	movl	%eax, PA(early_gdtr) + 2(%ebp)
@@ -143,11 +120,6 @@ trampoline_64:
 	xorl	%ebp, %ebp
 	jmp	*trampoline_entry(%rip)
 	.balign 8
-trampoline_gdt:
-	.quad	0
-	.quad	0
-	.quad	0x00af9b000000ffff	/* 0x10: 64-bit code */
-	.balign 8
 trampoline_words:
 	.long	0			/* CR3 */
 trampoline_to_64:
@@ -155,7 +127,7 @@ trampoline_to_64:
 	.word	0x10
 trampoline_gdtr:
 	.word	23
-	.long	trampoline_gdt - trampoline	/* += page */
+	.long	0			/* early_gdt */
 	.balign 8
 trampoline_stack:
 	.quad	0
@@ -177,9 +149,27 @@ to_64:
 	.word	0x10
 
 	.balign 4096
-	.globl	early_pml4
-early_pml4:	.skip 4096
-early_pdpt_low:	.skip 4096
-early_pdpt_high: .skip 4096
-early_pd:	.skip 4 * 4096
-early_pd_image:	.skip 4096
+	.globl	early_pml4, early_gdt
+early_pml4:
+	.quad	PA(early_pdpt_low) + TABLE
+	.skip	255 * 8
+	.quad	PA(early_pdpt_low) + TABLE	/* PHYS_BASE */
+	.skip	254 * 8
+	.quad	PA(early_pdpt_high) + TABLE
+early_pdpt_low:
+	.quad	PA(early_pd) + TABLE, PA(early_pd) + 0x1000 + TABLE
+	.quad	PA(early_pd) + 0x2000 + TABLE, PA(early_pd) + 0x3000 + TABLE
+	.skip	508 * 8
+early_pdpt_high:
+	.skip	510 * 8
+	.quad	PA(early_pd_image) + TABLE, 0
+early_pd_image:				/* 16 MiB are more than any image */
+	.quad	0x000000 + LARGE, 0x200000 + LARGE, 0x400000 + LARGE, 0x600000 + LARGE
+	.quad	0x800000 + LARGE, 0xa00000 + LARGE, 0xc00000 + LARGE, 0xe00000 + LARGE
+	.skip	504 * 8
+early_pd:				/* identity: as it is */
+	.set	i, 0
+	.rept	4 * 512
+	.quad	i * 0x200000 + LARGE
+	.set	i, i + 1
+	.endr

@@ -3,7 +3,7 @@
  * dispatch.c - from (kind of handle, operation number) to the handler, and the
  * handlers of the operations that every architecture has.
  *
- * Owns: the table, built from ABI_OPS, and a look-up by (kind, low 8 bits).
+ * Owns: the table, built from ABI_OPS, and a look-up by number.
  * Invariant: a payload is copied to scratch before the handler sees it, and
  * the handler's result is copied back only where the handler said how much.
  */
@@ -16,7 +16,7 @@
 #include "machine.h"
 #include "errno.h"
 
-enum op_kind { SYSTEM, VM, VCPU, KINDS };
+enum op_kind { SYSTEM, VM, VCPU };
 
 struct op {
 	u32 number;
@@ -30,25 +30,29 @@ struct op {
 static const struct op ops[] = { ABI_OPS(X) };
 #undef X
 
-/* 1 + index into ops[]; several numbers of one kind never share their low 8 bits. */
-static u8 lookup[KINDS][256];
+/* 1 + index into ops[]; no two operations share a place (dispatch_init sees to that). */
+static u8 lookup[256];
+
+static u8 *place(u32 number)
+{
+	return &lookup[(number ^ number >> 8) & 0xff];
+}
 
 void dispatch_init(void)
 {
 	u32 i;
 
 	for (i = 0; i < ARRAY_SIZE(ops); i++) {
-		u8 *at = &lookup[ops[i].kind][ops[i].number & 0xff];
-
-		if (*at || ops[i].out > RING_OP_BYTES)
+		if (*place(ops[i].number) || ops[i].out > RING_OP_BYTES)
 			panic("operation table: %x\n", ops[i].number);
-		*at = (u8)(i + 1);
+		*place(ops[i].number) = (u8)(i + 1);
 	}
 }
 
-static const struct op *find(u32 number, u32 kind)
+/* VMs and vCPUs have numbers of their own, so the number tells the kind. */
+static const struct op *find(u32 number)
 {
-	u32 i = lookup[kind][number & 0xff];
+	u32 i = *place(number);
 
 	return i && ops[i - 1].number == number ? &ops[i - 1] : NULL;
 }
@@ -78,19 +82,9 @@ static s64 call_vm(const struct op *op, struct call *c, u32 handle)
 	return result;
 }
 
-/* VMs and vCPUs have numbers of their own, so the number tells the kind. */
-static const struct op *find_any(u32 number)
-{
-	const struct op *op = find(number, VCPU);
-
-	if (!op)
-		op = find(number, VM);
-	return op ? op : find(number, SYSTEM);
-}
-
 s64 dispatch(struct cpu *cpu, u32 number, u32 handle, u64 arg, u8 *payload, u32 room, u32 *length)
 {
-	const struct op *op = find_any(number);
+	const struct op *op = find(number);
 	struct call c = { .cpu = cpu, .arg = arg, .buf = cpu->scratch, .length = *length };
 	s64 result;
 
@@ -113,57 +107,11 @@ s64 dispatch(struct cpu *cpu, u32 number, u32 handle, u64 arg, u8 *payload, u32 
 	return result;
 }
 
-/* ---- the handlers that every architecture has ---- */
-
-s64 op_KVM_CREATE_VM(struct call *c)
-{
-	return vm_create(c->arg);
-}
-
-s64 op_KVM_CREATE_VCPU(struct call *c)
-{
-	return vcpu_create(c->vm, (const struct vcpu_create *)c->buf);
-}
+/* ---- the handlers that every architecture has; those of VMs are vm.c's ---- */
 
 s64 op_KVM_RUN(struct call *c)
 {
 	return machine_vcpu_run(c->cpu, c->vcpu);
-}
-
-s64 op_OP_VM_DESTROY(struct call *c)
-{
-	return vm_destroy(c->vm);
-}
-
-s64 op_OP_VM_DONATE(struct call *c)
-{
-	return vm_donate(c->vm, c->arg);
-}
-
-static u32 range_count(const struct call *c)
-{
-	return c->length % sizeof(struct map_range) ? 0 : c->length / sizeof(struct map_range);
-}
-
-s64 op_OP_MAP(struct call *c)
-{
-	u32 n = range_count(c);
-
-	return n ? vm_map(c->vm, (const struct map_range *)c->buf, n) : -EINVAL;
-}
-
-s64 op_OP_UNMAP(struct call *c)
-{
-	u32 n = range_count(c);
-
-	return n ? vm_unmap(c->vm, (const struct map_range *)c->buf, n) : -EINVAL;
-}
-
-s64 op_OP_VM_STATS(struct call *c)
-{
-	vm_stats(c->vm, (struct exit_stats *)c->buf);
-	c->out = sizeof(struct exit_stats);
-	return 0;
 }
 
 s64 op_OP_CPU_STATS(struct call *c)

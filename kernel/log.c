@@ -71,17 +71,6 @@ static const char *put_conversion(struct line *l, const char *fmt, va_list *args
 	case 's':
 		put_string(l, va_arg(*args, const char *), width);
 		break;
-	case 'c':
-		put_char(l, (char)va_arg(*args, int));
-		break;
-	case 'd':
-		value = longs ? (u64)va_arg(*args, long) : (u64)va_arg(*args, int);
-		if ((s64)value < 0) {
-			put_char(l, '-');
-			value = 0 - value;
-		}
-		put_number(l, value, 10, width, fill);
-		break;
 	case 'p':
 		put_number(l, (u64)va_arg(*args, void *), 16, 16, '0');
 		break;

@@ -37,7 +37,7 @@ void machine_vm_init(struct vm *vm);
 void machine_guest_mapped(u64 pa, u64 pages);
 /* After entries were taken away: flushes them on all CPUs, where the hardware can do that by itself. */
 void machine_vm_flush(struct vm *vm);
-int machine_vcpu_init(struct vcpu *v);		/* 0 or -ENOMEM; state as after reset */
+int machine_vcpu_init(struct vcpu *v);		/* 0 or -ENOMEM */
 int machine_vcpu_run(struct cpu *cpu, struct vcpu *v);	/* 0 (the exit page says why), or -errno */
 
 /* Fills the fields that the machine knows: pool_pages, pool_free, total_pages, donated_pages. */

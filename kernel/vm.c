@@ -9,6 +9,7 @@
  */
 #include <string.h>
 #include "vm.h"
+#include "call.h"
 #include "memory.h"
 #include "machine.h"
 #include "errno.h"
@@ -18,80 +19,62 @@ enum vcpu_state { VCPU_FREE, VCPU_IDLE, VCPU_BUSY };
 
 struct vm_slot {
 	struct lock lock;
-	u32 next_free;
 	struct vm *vm;
 };
 
 struct vcpu_slot {
 	u32 state;
-	u32 next_free;
 	struct vcpu *vcpu;
+};
+
+/* Free handles are linked through `next`; 0 ends the list. */
+struct handles {
+	u32 *next;
+	u32 free, used;
 };
 
 /* Handle = index; slot 0 is never given out. */
 static struct vm_slot vms[ABI_MAX_VMS + 1];
 static struct vcpu_slot vcpus[MAX_VCPU_HANDLES + 1];
-static u32 vm_free, vcpu_free, vm_used, vcpu_used;
+static u32 vm_next[ABI_MAX_VMS + 1], vcpu_next[MAX_VCPU_HANDLES + 1];
+static struct handles vm_handles = { vm_next, 0, 0 }, vcpu_handles = { vcpu_next, 0, 0 };
 static u64 donated;	/* pages */
 static struct lock handle_lock;
 
 _Static_assert(sizeof(struct vm) <= PAGE_SIZE, "a VM is one page");
 
+static void handle_free(struct handles *h, u32 handle)
+{
+	lock_acquire(&handle_lock);
+	h->next[handle] = h->free;
+	h->free = handle;
+	h->used--;
+	lock_release(&handle_lock);
+}
+
+static u32 handle_take(struct handles *h)
+{
+	u32 handle;
+
+	lock_acquire(&handle_lock);
+	handle = h->free;
+	if (handle) {
+		h->free = h->next[handle];
+		h->used++;
+	}
+	lock_release(&handle_lock);
+	return handle;
+}
+
 void vm_init(void)
 {
 	u32 i;
 
-	for (i = 1; i < ABI_MAX_VMS; i++)
-		vms[i].next_free = i + 1;
-	for (i = 1; i < MAX_VCPU_HANDLES; i++)
-		vcpus[i].next_free = i + 1;
-	vm_free = vcpu_free = 1;
-}
-
-static u32 take_vm_slot(void)
-{
-	u32 slot;
-
-	lock_acquire(&handle_lock);
-	slot = vm_free;
-	if (slot) {
-		vm_free = vms[slot].next_free;
-		vm_used++;
-	}
-	lock_release(&handle_lock);
-	return slot;
-}
-
-static void free_vm_slot(u32 slot)
-{
-	lock_acquire(&handle_lock);
-	vms[slot].next_free = vm_free;
-	vm_free = slot;
-	vm_used--;
-	lock_release(&handle_lock);
-}
-
-static u32 take_vcpu_slot(void)
-{
-	u32 slot;
-
-	lock_acquire(&handle_lock);
-	slot = vcpu_free;
-	if (slot) {
-		vcpu_free = vcpus[slot].next_free;
-		vcpu_used++;
-	}
-	lock_release(&handle_lock);
-	return slot;
-}
-
-static void free_vcpu_slot(u32 slot)
-{
-	lock_acquire(&handle_lock);
-	vcpus[slot].next_free = vcpu_free;
-	vcpu_free = slot;
-	vcpu_used--;
-	lock_release(&handle_lock);
+	for (i = ABI_MAX_VMS; i; i--)
+		handle_free(&vm_handles, i);
+	for (i = MAX_VCPU_HANDLES; i; i--)
+		handle_free(&vcpu_handles, i);
+	vm_handles.used = vcpu_handles.used = 0;
 }
 
 struct vm *vm_get(u32 handle)
@@ -159,9 +142,10 @@ static void block_return(u64 block, u64 used_end, u32 slot)
 	memory_move(block, pages, OWNER_VM(slot), OWNER_SERVICE);
 }
 
-s64 vm_create(u64 block)
+s64 op_KVM_CREATE_VM(struct call *c)
 {
-	u32 slot = take_vm_slot();
+	u64 block = c->arg;
+	u32 slot = handle_take(&vm_handles);
 	struct pool pool = { 0 };
 	struct vm *vm;
 	int err;
@@ -170,7 +154,7 @@ s64 vm_create(u64 block)
 		return -ENOSPC;
 	err = block_take(block, slot);
 	if (err) {
-		free_vm_slot(slot);
+		handle_free(&vm_handles, slot);
 		return err;
 	}
 	pool_add(&pool, block, BLOCK_SIZE);
@@ -187,17 +171,18 @@ s64 vm_create(u64 block)
 	return slot;
 }
 
-int vm_donate(struct vm *vm, u64 block)
+s64 op_OP_VM_DONATE(struct call *c)
 {
+	struct vm *vm = c->vm;
 	int err;
 
 	if (vm->block_count == VM_MAX_BLOCKS)
 		return -ENOSPC;
-	err = block_take(block, vm->slot);
+	err = block_take(c->arg, vm->slot);
 	if (err)
 		return err;
-	vm->blocks[vm->block_count++] = block;
-	pool_add(&vm->pool, block, BLOCK_SIZE);
+	vm->blocks[vm->block_count++] = c->arg;
+	pool_add(&vm->pool, c->arg, BLOCK_SIZE);
 	return 0;
 }
 
@@ -286,16 +271,23 @@ static int map_one(struct vm *vm, const struct map_range *r, struct gone *g)
 	return -ENOMEM;
 }
 
-s64 vm_map(struct vm *vm, const struct map_range *r, u32 count)
+/* 0: the payload is not a list of ranges. */
+static u32 range_count(const struct call *c)
 {
-	struct gone g = { .vm = vm };
+	return c->length % sizeof(struct map_range) ? 0 : c->length / sizeof(struct map_range);
+}
+
+s64 op_OP_MAP(struct call *c)
+{
+	const struct map_range *r = (const struct map_range *)c->buf;
+	struct gone g = { .vm = c->vm };
+	u32 i, count = range_count(c);
+	int err = -EINVAL;
 	u64 pages = 0;
-	int err = 0;
-	u32 i;
 
 	for (i = 0; i < count; i++) {
 		pages += r[i].pages;
-		err = i && pages > MAP_MAX_PAGES ? -EAGAIN : map_one(vm, &r[i], &g);
+		err = i && pages > MAP_MAX_PAGES ? -EAGAIN : map_one(c->vm, &r[i], &g);
 		if (err)
 			break;
 	}
@@ -303,17 +295,18 @@ s64 vm_map(struct vm *vm, const struct map_range *r, u32 count)
 	return i ? (s64)i : err;
 }
 
-int vm_unmap(struct vm *vm, const struct map_range *r, u32 count)
+s64 op_OP_UNMAP(struct call *c)
 {
-	struct gone g = { .vm = vm };
-	int err = 0;
-	u32 i;
+	const struct map_range *r = (const struct map_range *)c->buf;
+	struct gone g = { .vm = c->vm };
+	u32 i, count = range_count(c);
+	int err = count ? 0 : -EINVAL;
 
 	for (i = 0; i < count && !err; i++) {
 		if (range_bad(&r[i]))
 			err = -EINVAL;
 		else
-			pt_unmap(&vm->pt, r[i].gpa, r[i].pages, gone_add, &g);
+			pt_unmap(&c->vm->pt, r[i].gpa, r[i].pages, gone_add, &g);
 	}
 	gone_finish(&g);
 	return err;
@@ -349,8 +342,10 @@ static u64 shared_pages(u32 flags)
 	return flags & VCPU_LAPIC ? 2 : 1;
 }
 
-s64 vcpu_create(struct vm *vm, const struct vcpu_create *c)
+s64 op_KVM_CREATE_VCPU(struct call *call)
 {
+	const struct vcpu_create *c = (const struct vcpu_create *)call->buf;
+	struct vm *vm = call->vm;
 	struct vcpu *v;
 	u32 slot;
 	int err;
@@ -359,7 +354,7 @@ s64 vcpu_create(struct vm *vm, const struct vcpu_create *c)
 		return -EINVAL;
 	if (vm->vcpus[c->id])
 		return -EEXIST;
-	slot = take_vcpu_slot();
+	slot = handle_take(&vcpu_handles);
 	if (!slot)
 		return -ENOSPC;
 	err = memory_share(c->exit_page, shared_pages(c->flags));
@@ -376,7 +371,7 @@ s64 vcpu_create(struct vm *vm, const struct vcpu_create *c)
 unshare:
 	memory_unshare(c->exit_page, shared_pages(c->flags));
 free_slot:
-	free_vcpu_slot(slot);
+	handle_free(&vcpu_handles, slot);
 	return err;
 }
 
@@ -387,7 +382,7 @@ static void vcpu_free_one(struct vcpu *v)
 	memory_unshare(v->page_pa, shared_pages(v->flags));
 	vcpus[slot].vcpu = NULL;
 	__atomic_store_n(&vcpus[slot].state, VCPU_FREE, __ATOMIC_RELEASE);
-	free_vcpu_slot(slot);
+	handle_free(&vcpu_handles, slot);
 }
 
 /* Takes all vCPUs out of use, or none. */
@@ -407,8 +402,9 @@ undo:
 	return -EBUSY;
 }
 
-int vm_destroy(struct vm *vm)
+s64 op_OP_VM_DESTROY(struct call *c)
 {
+	struct vm *vm = c->vm;
 	struct gone g = { .vm = vm };
 	u32 slot = vm->slot, count = vm->block_count, i;
 	u64 blocks[VM_MAX_BLOCKS];
@@ -426,24 +422,27 @@ int vm_destroy(struct vm *vm)
 	/* All blocks but the newest were used up (pool_add links what was left of them). */
 	for (i = 0; i < count; i++)
 		block_return(blocks[i], i + 1 < count ? blocks[i] + BLOCK_SIZE : used_end, slot);
-	free_vm_slot(slot);
+	handle_free(&vm_handles, slot);
 	return 0;
 }
 
-void vm_stats(const struct vm *vm, struct exit_stats *out)
+s64 op_OP_VM_STATS(struct call *c)
 {
+	struct exit_stats *out = (struct exit_stats *)c->buf;
 	u32 i, k;
 
 	memset(out, 0, sizeof(*out));
 	for (i = 0; i < ABI_MAX_VCPUS; i++)
-		for (k = 0; vm->vcpus[i] && k < STAT_COUNT; k++)
-			out->exits[k] += vm->vcpus[i]->exits[k];
+		for (k = 0; c->vm->vcpus[i] && k < STAT_COUNT; k++)
+			out->exits[k] += c->vm->vcpus[i]->exits[k];
+	c->out = sizeof(*out);
+	return 0;
 }
 
 void vm_counts(struct mem_stats *out)
 {
-	out->vms = READ_ONCE(vm_used);
-	out->vcpus = READ_ONCE(vcpu_used);
+	out->vms = READ_ONCE(vm_handles.used);
+	out->vcpus = READ_ONCE(vcpu_handles.used);
 	out->shared_pages = memory_shares();
 	out->donated_pages = READ_ONCE(donated);
 }

@@ -61,14 +61,6 @@ void vm_put(u32 handle);
 struct vcpu *vcpu_get(u32 handle, int *err);
 void vcpu_put(u32 handle);
 
-s64 vm_create(u64 block);			/* handle, -EPERM (not the service VM's, shared), -ENOSPC */
-int vm_donate(struct vm *vm, u64 block);
-int vm_destroy(struct vm *vm);			/* -EBUSY while a vCPU is in use; ends with the lock held */
-s64 vm_map(struct vm *vm, const struct map_range *r, u32 count);
-int vm_unmap(struct vm *vm, const struct map_range *r, u32 count);
-void vm_stats(const struct vm *vm, struct exit_stats *out);
 void vm_counts(struct mem_stats *out);
-
-s64 vcpu_create(struct vm *vm, const struct vcpu_create *c);
 
 #endif

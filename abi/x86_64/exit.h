@@ -33,8 +33,8 @@ enum exit_reason {
 	EXIT_MSR = 12,		/* RDMSR or WRMSR of a register that the hypervisor does not keep: its number in port,
 				 * write, data = the value written; next_rip */
 	EXIT_EOI = 21,		/* an EOI of a vector (data) that lapic_page.eoi_exit names; RIP is past it */
+	EXIT_CPUID = 13,	/* CPUID that is not in the table: state full, next_rip; the others it only counts */
 	/* Answered in the hypervisor; they only count. */
-	EXIT_CPUID = 13,
 	EXIT_CR = 14,
 	EXIT_DR = 15,
 	EXIT_HYPERCALL = 16,

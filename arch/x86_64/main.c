@@ -216,26 +216,12 @@ static void ap_main(void)
 /* A page of RAM below 640 KiB for the trampoline; its contents are kept, so it may be anybody's. */
 static INIT u64 low_page(const struct boot_info *info)
 {
-	u64 end, page = 0;
-	u32 i;
+	u64 page, end;
 
-	for (i = 0; i < info->region_count; i++) {
-		end = align_down(min_u64(info->regions[i].base + info->regions[i].size, 0xa0000), PAGE_SIZE);
-		if (info->regions[i].type == REGION_RAM && end >= info->regions[i].base + PAGE_SIZE && end > page)
-			page = end - PAGE_SIZE;
-	}
-	if (!page)
-		die("no RAM below 640 KiB to start the other CPUs from");
-	return page;
-}
-
-static INIT void report_cpus(void)
-{
-	u32 i, up = 1;
-
-	for (i = 1; i < cpu_count; i++)
-		up += READ_ONCE(cpus[i]->state) != CPU_ABSENT;
-	log_print("tenon: %u of %u CPUs up\n", up, cpu_count);
+	for (page = 0x9f000; page; page -= PAGE_SIZE)
+		if (memmap_type(info, page, &end) == REGION_RAM && end - page >= PAGE_SIZE)
+			return page;
+	die("no RAM below 640 KiB to start the other CPUs from");
 }
 
 /* ---- the service VM ---- */
@@ -339,8 +325,7 @@ INIT void boot_main(u32 magic, u32 mbi)
 	service_memory_hide(region_pa, region_bytes / PAGE_SIZE);
 	log_print("tenon: %s, %lu MiB of RAM, %lu KiB of it ours\n", backend->name,
 		  (unsigned long)(memmap_ram_pages(&info) >> 8), (unsigned long)((region_bytes + image_bytes()) >> 10));
-	smp_start(low_page(&info), ap_main);
-	report_cpus();
+	log_print("tenon: %u of %u CPUs up\n", smp_start(low_page(&info), ap_main), cpu_count);
 	cpu_set_up(cpus[0]);
 	start_service(cpus[0], &entry);
 }

@@ -48,68 +48,6 @@ u64 service_pt_root(void)
 	return service_pt.root;
 }
 
-/* ---- memory types, for tables that MTRRs do not reach (EPT: SDM vol. 3, 29.3.7.2) ---- */
-
-#define MSR_MTRR_CAP 0xfe
-#define MSR_MTRR_DEF 0x2ff
-#define MTRR_ENABLE 0x800ull
-#define MTRR_FIXED 0x400ull
-#define MTRR_UC 0u
-#define MTRR_WT 4u
-#define MTRR_WB 6u
-#define MTRR_RANGES 16u
-
-static struct { u64 base, end; u32 type; } mtrr[MTRR_RANGES];
-static u32 mtrr_count;
-
-/* As firmware left them; Linux changes none that matters (mtrr_write()). A mask with holes counts as its lowest block. */
-static INIT void mtrr_init(void)
-{
-	u32 count = (u32)min_u64(rdmsr(MSR_MTRR_CAP) & 0xff, MTRR_RANGES), i;
-
-	for (i = 0; i < count; i++) {
-		u64 base = rdmsr(0x200 + 2 * i), mask = rdmsr(0x201 + 2 * i), bits = mask & ~0xfffull & (physical_top - 1);
-
-		if (!(mask & 0x800) || !bits)
-			continue;
-		mtrr[mtrr_count].base = base & bits;
-		mtrr[mtrr_count].end = (base & bits) + (bits & -bits);
-		mtrr[mtrr_count++].type = base & 0xff;
-	}
-}
-
-/* Of the first MiB: 64 KiB, 16 KiB, 4 KiB to a byte (SDM vol. 3, table 12-9). */
-static u32 mtrr_fixed(u64 pa)
-{
-	u32 i = pa < 0x80000 ? (u32)(pa >> 16) : pa < 0xc0000 ? (u32)(pa >> 14) & 15 : (u32)(pa >> 12) & 63;
-	u32 msr = pa < 0x80000 ? 0x250 : pa < 0xc0000 ? 0x258 : 0x268;
-
-	return rdmsr(msr + i / 8) >> (i % 8 * 8) & 0xff;
-}
-
-/* Overlap: UC wins, WT wins over WB (SDM vol. 3, 12.11.4.1). *end: lowered to where the answer ends. */
-static u32 mtrr_type(u64 pa, u64 *end)
-{
-	u32 type = ~0u, i;
-
-	if (!(mtrr_default & MTRR_ENABLE))
-		return MTRR_UC;
-	if (pa < 0x100000 && (mtrr_default & MTRR_FIXED)) {
-		*end = min_u64(*end, pa + PAGE_SIZE);
-		return mtrr_fixed(pa);
-	}
-	for (i = 0; i < mtrr_count; i++) {
-		if (pa < mtrr[i].base)
-			*end = min_u64(*end, mtrr[i].base);
-		if (pa < mtrr[i].base || pa >= mtrr[i].end)
-			continue;
-		*end = min_u64(*end, mtrr[i].end);
-		if (type == ~0u || mtrr[i].type == MTRR_UC || (mtrr[i].type == MTRR_WT && type == MTRR_WB))
-			type = mtrr[i].type;
-	}
-	return type == ~0u ? mtrr_default & 0xff : type;
-}
-
 /* ---- memory ---- */
 
 static int hidden(u64 pa)
@@ -122,15 +60,13 @@ static int hidden(u64 pa)
 /* In pieces of one memory type, where the tables must say it. */
 static int map(u64 pa, u64 pages)
 {
-	u64 end = pa + pages * PAGE_SIZE, next, count;
-	u32 type;
+	u64 end = pa + pages * PAGE_SIZE, next, count, type;
 
 	for (; pa < end; pa = next) {
 		next = end;
-		type = backend->leaf_type_unit ? mtrr_type(pa, &next) : 0;
+		type = backend->leaf_type ? backend->leaf_type(pa, &next) : 0;
 		count = (next - pa) / PAGE_SIZE;
-		if (pt_map(&service_pt, pa, pa, count, backend->leaf | backend->leaf_write |
-			   type * backend->leaf_type_unit, NULL, NULL) != count)
+		if (pt_map(&service_pt, pa, pa, count, backend->leaf | backend->leaf_write | type, NULL, NULL) != count)
 			return -ENOMEM;
 	}
 	return 0;
@@ -141,10 +77,9 @@ INIT void service_memory_init(const struct boot_info *info, struct pool *pool)
 	u64 top = align_up(memmap_ram_top(info), 1ull << 30);
 	u32 bits = cpuid(0x80000008, 0).eax & 0xff;
 
-	mtrr_default = rdmsr(MSR_MTRR_DEF);
+	mtrr_default = rdmsr(0x2ff);
 	physical_top = 1ull << (bits < 48 ? bits : 48);
 	machine_guest_format = backend->format;
-	mtrr_init();
 	service_pt = (struct pt) { backend->format, pool, pool_alloc(pool), backend->leaf_max() };
 	if (top < 1ull << 32)
 		top = 1ull << 32;
@@ -233,6 +168,9 @@ int service_fault(u64 gpa)
 
 /* ---- MSRs ---- */
 
+#define MSR_MTRR_CAP 0xfe
+#define MTRR_ENABLE 0x800ull
+
 #define READ 1
 #define WRITE 2
 
@@ -245,11 +183,11 @@ const struct service_msr service_msrs[] = {
 	{ 0x79, 0x79, WRITE, SMSR_IGNORED, INTEL },			/* microcode update */
 	{ 0x200, 0x20f, WRITE, SMSR_MTRR, AMD | INTEL },
 	{ 0x2ff, 0x2ff, WRITE, SMSR_MTRR, AMD | INTEL },
+	{ 0xda0, 0xda0, WRITE, SMSR_XSS, AMD | INTEL },
 	{ 0x480, 0x493, READ | WRITE, SMSR_DENIED, INTEL },		/* VMX capabilities */
 	{ 0x560, 0x561, READ | WRITE, SMSR_DENIED, INTEL },		/* Processor Trace writes to physical addresses */
 	{ 0x570, 0x571, READ | WRITE, SMSR_DENIED, INTEL },
 	{ 0xc0000080, 0xc0000080, READ | WRITE, SMSR_EFER, AMD },
-	{ 0xc0000081, 0xc0000084, WRITE, SMSR_SYSCALL, INTEL },
 	{ 0xc0000103, 0xc0000103, WRITE, SMSR_TSC_AUX, AMD | INTEL },
 	{ 0xc0010010, 0xc0010010, WRITE, SMSR_FIXED, AMD },		/* SYSCFG */
 	{ 0xc0010016, 0xc001001a, WRITE, SMSR_FIXED, AMD },		/* IORRs, TOP_MEM */
@@ -277,7 +215,6 @@ int service_msr_read(struct cpu *cpu, u32 msr, u64 *value, u64 efer)
 {
 	const struct service_msr *m = msr_find(msr);
 
-	(void)cpu;
 	if (!m)
 		return 1;
 	switch (m->kind) {
@@ -342,16 +279,6 @@ static int mtrr_write(u32 msr, u64 value)
 	return 0;
 }
 
-/* STAR and SFMASK take any value; LSTAR and CSTAR canonical ones. SFMASK's high half is reserved. */
-static int syscall_write(struct cpu *cpu, u32 msr, u64 value)
-{
-	if (msr == MSR_SFMASK ? value >> 32 != 0 : msr != MSR_STAR && (u64)((s64)(value << 16) >> 16) != value)
-		return 1;
-	cpu->syscall_msr[msr - MSR_STAR] = value;
-	wrmsr(msr, value);
-	return 0;
-}
-
 /* Bits beyond these would be #GP in our hands (SDM vol. 1, 13.3). */
 static u64 xss_supported(void)
 {
@@ -375,8 +302,6 @@ int service_msr_write(struct cpu *cpu, u32 msr, u64 value, u64 *efer)
 		return mtrr_write(msr, value);
 	case SMSR_IGNORED:
 		return 0;
-	case SMSR_SYSCALL:
-		return syscall_write(cpu, msr, value);
 	case SMSR_TSC_AUX:
 		if (value >> 32 || !cpu_has_tsc_aux)
 			return 1;

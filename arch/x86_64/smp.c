@@ -97,21 +97,21 @@ struct trampoline_words {
 	u64 entry;
 } __attribute__((packed));
 
-extern u8 trampoline[], trampoline_words[], trampoline_end[], early_pml4[];
+extern u8 trampoline[], trampoline_words[], trampoline_end[], early_pml4[], early_gdt[];
 
-INIT void smp_start(u64 page, void (*entry)(void))
+INIT u32 smp_start(u64 page, void (*entry)(void))
 {
 	static u8 saved[4096];
 	u8 *at = phys_to_virt(page);
 	struct trampoline_words *w = (struct trampoline_words *)(at + (trampoline_words - trampoline));
-	u32 i, k;
+	u32 i, k, up = 1;
 
 	memcpy(saved, at, sizeof(saved));
 	for (i = 1; i < cpu_count; i++) {
 		memcpy(at, trampoline, (u64)(trampoline_end - trampoline));
 		w->cr3 = (u32)virt_to_phys(early_pml4);
 		w->entry32 += (u32)page;
-		w->gdt += (u32)page;
+		w->gdt = (u32)virt_to_phys(early_gdt);
 		w->stack = (u64)cpus[i] + CPU_BLOCK_BYTES;
 		w->entry = (u64)entry;
 		icr_send(cpus[i]->apic_id, ICR_INIT | ICR_ASSERT | ICR_LEVEL);
@@ -124,8 +124,11 @@ INIT void smp_start(u64 page, void (*entry)(void))
 		}
 		for (k = 0; k < 2000 && READ_ONCE(cpus[i]->state) == CPU_ABSENT; k++)	/* 20 s: an emulated CPU may be late */
 			delay(10000);
-		if (READ_ONCE(cpus[i]->state) == CPU_ABSENT)
+		if (READ_ONCE(cpus[i]->state) != CPU_ABSENT)
+			up++;
+		else
 			log_print("tenon: CPU with APIC id %u does not start: it stays off\n", cpus[i]->apic_id);
 	}
 	memcpy(at, saved, sizeof(saved));
+	return up;
 }

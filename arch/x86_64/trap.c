@@ -39,7 +39,7 @@ static struct gate idt[256];
 extern u8 trap_stubs[], trap_nmi[], trap_sx[], trap_stray[];
 void trap(const struct frame *f);
 
-static INIT void gate_set(u32 vector, const void *handler)
+INIT void trap_gate(u32 vector, const void *handler)
 {
 	u64 a = (u64)handler;
 
@@ -51,11 +51,11 @@ INIT void trap_init(void)
 	u32 i;
 
 	for (i = 0; i < 32; i++)
-		gate_set(i, trap_stubs + 16 * i);
+		trap_gate(i, trap_stubs + 16 * i);
 	for (; i < 256; i++)
-		gate_set(i, trap_stray);
-	gate_set(VECTOR_NMI, trap_nmi);
-	gate_set(VECTOR_SX, trap_sx);
+		trap_gate(i, trap_stray);
+	trap_gate(VECTOR_NMI, trap_nmi);
+	trap_gate(VECTOR_SX, trap_sx);
 }
 
 void trap_load(void)
@@ -97,7 +97,11 @@ void machine_stop(void)
 
 void trap(const struct frame *f)
 {
+	static const char names[15][4] = {
+		"rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "r8 ", "r9 ", "r10", "r11", "r12", "r13", "r14", "r15",
+	};
 	u64 cr2;
+	u32 i;
 
 	asm("mov %%cr2, %0" : "=r"(cr2));
 	console_take();
@@ -105,11 +109,8 @@ void trap(const struct frame *f)
 	log_print("tenon: PANIC: exception %lu error %lx cr2 %p on CPU %u\n", (unsigned long)f->vector,
 		  (unsigned long)f->error, (void *)cr2, cpu_this()->index);
 	log_print("rip %p rsp %p rflags %lx\n", (void *)f->rip, (void *)f->rsp, (unsigned long)f->rflags);
-	log_print("rax %p rbx %p rcx %p\nrdx %p rsi %p rdi %p\n", (void *)f->rax, (void *)f->rbx,
-		  (void *)f->rcx, (void *)f->rdx, (void *)f->rsi, (void *)f->rdi);
-	log_print("rbp %p r8  %p r9  %p\nr10 %p r11 %p r12 %p\n", (void *)f->rbp, (void *)f->r8,
-		  (void *)f->r9, (void *)f->r10, (void *)f->r11, (void *)f->r12);
-	log_print("r13 %p r14 %p r15 %p\n", (void *)f->r13, (void *)f->r14, (void *)f->r15);
+	for (i = 0; i < ARRAY_SIZE(names); i++)
+		log_print("%s %p%s", names[i], (void *)(&f->rax)[i], i % 3 == 2 ? "\n" : " ");
 	backtrace(f->rip, f->rbp);
 	for (;;)
 		asm volatile("cli; hlt");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * trap_entry.S - the hypervisor's own exceptions. Two are expected: an NMI
- * (on SVM in svm_nmi_window() only, on VMX anywhere) and #SX, both of which end
+ * (on SVM in svm_nmi_window() only; VMX has a handler of its own, vmx/entry.S) and #SX, both of which end
  * right here. All other exceptions are a broken invariant: trap() prints and stops.
  * See: APM vol. 2, 8.9 (64-bit interrupt stack frame).
  */
@@ -17,22 +17,7 @@
 trap_stray:
 	lock incl	trap_strays(%rip)
 	iretq
-/*
- * Noted in cpu->attention (percpu.h; the stack tells the block). One that comes
- * when VMX is about to enter a guest must keep it out: see vmx/entry.S.
- */
 trap_nmi:
-	pushq	%rax
-	movq	%rsp, %rax
-	andq	$-CPU_BLOCK_BYTES, %rax
-	orl	$1, (%rax)
-	movq	8(%rsp), %rax
-	cmpq	$vmx_window, %rax
-	jb	1f
-	cmpq	$vmx_window_end, %rax
-	jae	1f
-	movq	$vmx_aborted, 8(%rsp)
-1:	popq	%rax
 	iretq
 trap_sx:
 	addq	$8, %rsp
@@ -57,21 +42,9 @@ trap_stubs:
 	.endr
 
 trap_common:
-	pushq	%r15
-	pushq	%r14
-	pushq	%r13
-	pushq	%r12
-	pushq	%r11
-	pushq	%r10
-	pushq	%r9
-	pushq	%r8
-	pushq	%rbp
-	pushq	%rdi
-	pushq	%rsi
-	pushq	%rdx
-	pushq	%rcx
-	pushq	%rbx
-	pushq	%rax
+	.irp	register, r15, r14, r13, r12, r11, r10, r9, r8, rbp, rdi, rsi, rdx, rcx, rbx, rax
+	pushq	%\register
+	.endr
 	movq	%rsp, %rdi
 	call	trap
 

@@ -100,6 +100,8 @@ static inline void state_put(struct state_fields *s, u32 field, u64 value)
 	s->value[field] = value;
 }
 void state_put_exception(struct state_fields *s, u32 vector, bool has_error, u32 error);
+int state_init(struct vcpu *v);		/* once, with the vCPU */
+int state_reset(struct vcpu *v);	/* as after INIT or RESET */
 int state_get_sregs(struct vcpu *v, struct abi_sregs *s);
 int state_set_sregs(struct vcpu *v, const struct abi_sregs *s);	/* no check */
 int state_get_debugregs(struct vcpu *v, struct abi_debugregs *d);
@@ -176,6 +178,8 @@ long cpuid_set2(void *object, unsigned long arg);
 long cpuid_set_old(void *object, unsigned long arg);
 long cpuid_get2(void *object, unsigned long arg);
 int cpuid_init(struct vcpu *v);
+/* The exit for a leaf that the hypervisor has not: as arch_run_exit(). */
+int cpuid_exit(struct vcpu *v);
 /* Hands the table to the hypervisor, as APIC_BASE makes it. */
 int cpuid_push(struct vcpu *v);
 /* EAX of leaf 1, or KVM's value without one. */

@@ -245,6 +245,67 @@ bool cpuid_has(const struct vcpu *v, u32 leaf, u32 reg, u32 bit)
 	return e && (&e->eax)[reg] >> bit & 1;
 }
 
+/* ---- what the hypervisor does not answer ---- */
+
+static const struct abi_cpuid_entry2 *find_exact(const struct abi_cpuid2 *list, u32 leaf, u32 index)
+{
+	u32 i;
+
+	for (i = 0; i < list->nent; i++) {
+		const struct abi_cpuid_entry2 *e = &list->entries[i];
+
+		if (e->function == leaf && (!(e->flags & ABI_CPUID_SIGNIFICANT_INDEX) || e->index == index))
+			return e;
+	}
+	return NULL;
+}
+
+/* Beyond the highest basic leaf Intel answers with that leaf, AMD with zeros. */
+static const struct abi_cpuid_entry2 *out_of_range(const struct abi_cpuid2 *list, u32 leaf, u32 index)
+{
+	const struct abi_cpuid_entry2 *zero = find_exact(list, 0, 0), *top;
+
+	if (!zero || (zero->ecx == 0x444d4163 && zero->ebx == 0x68747541))	/* "AuthenticAMD" */
+		return NULL;
+	top = find_exact(list, leaf & 0xc0000000, 0);
+	if (top && leaf <= top->eax)
+		return NULL;
+	return find_exact(list, zero->eax, index);
+}
+
+/* The area's size as XCR0 is now: the one leaf that the hypervisor is not given. */
+static bool is_xstate_size(const struct abi_cpuid_entry2 *e)
+{
+	return e->function == 0xd && !e->index;
+}
+
+int cpuid_exit(struct vcpu *v)
+{
+	const struct exit_state *out = &v->exit->out;
+	u32 leaf = out->regs.rax, index = out->regs.rcx;
+	const struct abi_cpuid_entry2 *e = find_exact(v->arch.cpuid, leaf, index);
+	struct exit_resume *in = &v->exit->in;
+	u64 xcr0;
+
+	if (!e)
+		e = out_of_range(v->arch.cpuid, leaf, index);
+	in->regs = out->regs;
+	in->regs.rip = out->next_rip;
+	in->regs.rax = e ? e->eax : 0;
+	in->regs.rbx = e ? e->ebx : 0;
+	in->regs.rcx = e ? e->ecx : 0;
+	in->regs.rdx = e ? e->edx : 0;
+	if (e && is_xstate_size(e) && boot_cpu_has(X86_FEATURE_XSAVE) && !state_read_one(v, STATE_XCR0, &xcr0))
+		in->regs.rbx = xstate_size(xcr0);
+	/* What follows CR4, when the answer is that of leaf 7 or 1 for one out of range. */
+	if (e && e->function == 7 && !index)
+		in->regs.rcx = (in->regs.rcx & ~(u64)B(4)) | (out->cr4 & X86_CR4_PKE ? B(4) : 0);
+	if (e && e->function == 1)
+		in->regs.rcx = (in->regs.rcx & ~(u64)B(27)) | (out->cr4 & X86_CR4_OSXSAVE ? B(27) : 0);
+	in->flags |= RESUME_REGS;
+	return 1;
+}
+
 /* KVM knows 48 and 57 bits of linear address, and takes 0 for "not said". */
 static bool linear_bits_ok(const struct abi_cpuid2 *list)
 {
@@ -261,22 +322,24 @@ static void physaddr_note(struct vcpu *v)
 	v->arch.maxphyaddr = e && (u8)e->eax ? min_t(u8, e->eax, 52) : PHYSADDR_DEFAULT;
 }
 
-/* Leaf 1 says whether the local APIC is switched on. */
+/* Without the leaf that follows XCR0; leaf 1 says whether the local APIC is switched on. */
 int cpuid_push(struct vcpu *v)
 {
-	size_t bytes = struct_size(v->arch.cpuid, entries, v->arch.cpuid->nent);
 	struct abi_cpuid2 *list = cpuid_alloc();
 	u32 i;
 	long rc;
 
 	if (!list)
 		return -ENOMEM;
-	memcpy(list, v->arch.cpuid, bytes);
-	for (i = 0; i < list->nent; i++) {
-		if (list->entries[i].function == 1 && !lapic_on(&v->arch.lapic))
-			list->entries[i].edx &= ~B(9);
+	for (i = 0; i < v->arch.cpuid->nent; i++) {
+		if (is_xstate_size(&v->arch.cpuid->entries[i]))
+			continue;
+		list->entries[list->nent] = v->arch.cpuid->entries[i];
+		if (list->entries[list->nent].function == 1 && !lapic_on(&v->arch.lapic))
+			list->entries[list->nent].edx &= ~B(9);
+		list->nent++;
 	}
-	rc = vm_call(v->vm, OPX_KVM_SET_CPUID2, v->handle, 0, list, bytes, NULL);
+	rc = vm_call(v->vm, OPX_KVM_SET_CPUID2, v->handle, 0, list, struct_size(list, entries, list->nent), NULL);
 	kvfree(list);
 	return rc;
 }

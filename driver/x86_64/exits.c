@@ -164,8 +164,13 @@ static int exit_hlt(struct vcpu *v)
 	return 0;
 }
 
+/* After AMD's shutdown the state is undefined. As KVM, which resets it there. */
 static int exit_shutdown(struct vcpu *v)
 {
+	int rc = arch_is_amd() ? state_reset(v) : 0;
+
+	if (rc)
+		return rc;
 	v->run->exit_reason = KVM_EXIT_SHUTDOWN;
 	return 0;
 }
@@ -220,6 +225,7 @@ static int (*const exit_table[])(struct vcpu *v) = {
 	[EXIT_INTERNAL] = exit_internal,
 	[EXIT_MSR] = msr_exit,
 	[EXIT_EOI] = apic_exit_eoi,
+	[EXIT_CPUID] = cpuid_exit,
 };
 
 /* What the guest's stay tells the LAPIC: TPR, and whether the PIC's interrupt can go in. */

@@ -237,7 +237,7 @@ static long vcpu_translate(void *object, unsigned long arg)
 int arch_vcpu_init(struct vcpu *v)
 {
 	return apic_init(v) ?: msr_init(v) ?: mcheck_create(v) ?: cpuid_init(v) ?: emulate_init(v) ?:
-		state_set_tsc_offset(v, v->vm->arch.tsc_offset) ?: mp_init(v);
+		state_init(v) ?: mp_init(v);
 }
 
 void arch_vcpu_publish(struct vcpu *v)

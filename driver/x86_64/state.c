@@ -4,8 +4,9 @@
  * and back, with KVM's checks in KVM's order; KVM_GET_FPU and KVM_SET_FPU are
  * views of the XSAVE image.
  *
- * Owns: the guest's own debug registers while the VMM's are in place. The hypervisor checks only what could hurt itself; what a wrong state
- * would do to its own guest is refused here.
+ * Owns: the guest's own debug registers while the VMM's are in place. The
+ * hypervisor checks only what could hurt itself; what a wrong state would do to
+ * its own guest is refused here.
  * Called by: vcpu.c, ioctl.c. Concurrency: v->lock.
  * See: Documentation/virt/kvm/api.rst; docs/abi.md.
  */
@@ -95,6 +96,54 @@ int state_set_tsc_offset(struct vcpu *v, u64 offset)
 	WRITE_ONCE(v->arch.tsc_offset, offset);
 	pvclock_tsc_changed(v);
 	return state_write_one(v, STATE_TSC_OFFSET, offset);
+}
+
+/* ---- reset ---- */
+
+#define DR6_RESET 0xffff0ff0ull
+#define PAT_RESET 0x0007040600070406ull
+
+/* Real mode at 0xfffffff0 (APM volume 2, table 14-1). MSRs but PAT and EFER, and extended state, stay. */
+int state_reset(struct vcpu *v)
+{
+	static const u16 attr[SEG_COUNT] = { 0x93, 0x9b, 0x93, 0x93, 0x93, 0x93, [SEG_LDTR] = 0x82, [SEG_TR] = 0x8b };
+	struct abi_regs regs = { .rip = 0xfff0, .rflags = X86_EFLAGS_FIXED, .rdx = 0x600 };
+	struct state_fields s = { .fields = (1ull << (STATE_EFER + 1)) - 1 };
+	int rc = ring_call(OPX_KVM_SET_REGS, v->handle, 0, &regs, sizeof(regs), NULL);
+	u32 i;
+
+	if (rc)
+		return rc;
+	for (i = 0; i < SEG_COUNT; i++)
+		s.value[2 * i] = (u64)attr[i] << 16 | 0xffffull << 32;
+	s.value[2 * SEG_CS] |= 0xf000;
+	s.value[2 * SEG_CS + 1] = 0xffff0000;
+	s.value[STATE_CR0] = X86_CR0_ET | X86_CR0_CD | X86_CR0_NW;
+	state_put(&s, STATE_DR6, DR6_RESET);
+	state_put(&s, STATE_DR7, DR7_FIXED);
+	state_put(&s, STATE_PAT, PAT_RESET);
+	state_put(&s, STATE_SHADOW, 0);
+	state_put(&s, STATE_EXCEPTION, 0);
+	state_put(&s, STATE_INTERRUPT, 0);
+	state_put(&s, STATE_NMI, 0);
+	return state_write(v, &s);
+}
+
+/* A new vCPU: what the hypervisor made is all 0. */
+int state_init(struct vcpu *v)
+{
+	int rc = state_reset(v) ?: state_set_tsc_offset(v, v->vm->arch.tsc_offset);
+	u8 *x = kzalloc(XSAVE_BYTES, GFP_KERNEL_ACCOUNT);
+
+	if (!x)
+		return -ENOMEM;
+	*(u16 *)x = 0x37f;		/* FCW */
+	*(u32 *)(x + 24) = 0x1f80;	/* MXCSR */
+	*(u64 *)(x + XSAVE_HEADER) = XSTATE_LEGACY;
+	if (!rc)
+		rc = ring_call(OPX_KVM_SET_XSAVE, v->handle, 0, x, XSAVE_BYTES, NULL);
+	kfree(x);
+	return rc;
 }
 
 /* ---- KVM_GET_SREGS, KVM_SET_SREGS ---- */

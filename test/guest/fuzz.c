@@ -430,6 +430,7 @@ static void keep_going(struct random *r, const struct vm *vm, u8 *memory)
 		break;
 	case EXIT_IO:
 	case EXIT_MSR:
+	case EXIT_CPUID:
 		x->in.flags = RESUME_RAX | RESUME_RDX | RESUME_RIP;
 		x->in.rip = x->out.next_rip;
 		x->in.rax = random_next(r);
@@ -484,7 +485,7 @@ static u64 random_guest(struct random *r, u32 which, u64 limit, u64 end)
 		}
 		page.out.reason = EXIT_NONE;
 		result = hypercall(HC_RUN, vm.vcpu);
-		if (result || !page.out.reason || page.out.reason > EXIT_MSR) {
+		if (result || !page.out.reason || page.out.reason > EXIT_CPUID) {
 			test_fail("guest %u: HC_RUN: %d, exit %u", which, (int)result, page.out.reason);
 			break;
 		}

@@ -175,6 +175,7 @@ static const struct guest_code {
 	{ "a store to unmapped memory", "\x67\xa2\x00\x00\x40\x00", 6, EXIT_FAULT, 0, 0 },
 	{ "a jump to unmapped memory", "\xea\x00\x00\x00\x90", 5, EXIT_FAULT, 0, 0 },
 	{ "CPUID, then HLT", "\x0f\xa2\xf4", 3, EXIT_HLT, 3, 0 },
+	{ "CPUID of a leaf that the table has not", "\xb0\x05\x0f\xa2", 4, EXIT_CPUID, 2, 0 },
 	{ "VMRUN", "\x0f\x01\xd8", 3, EXIT_EMULATE, 0, 0 },
 	{ "VMMCALL, then HLT", "\x0f\x01\xd9\xf4", 4, EXIT_HLT, 4, AMD },
 	{ "VMCALL, then HLT", "\x0f\x01\xc1\xf4", 4, EXIT_HLT, 4, INTEL },

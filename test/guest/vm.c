@@ -29,7 +29,10 @@ static s64 reset_state(u32 vcpu)
 	for (i = 0; i < SEG_COUNT; i++)
 		s.value[2 * i] = (u64)attr[i] << 16 | (attr[i] & 0x800 ? 0xffffffffull : 0xffffull) << 32;
 	s.value[STATE_CR0] = 0x60000030;	/* NE: an emulator has no x87 error line that works */
-	s.fields |= 1ull << STATE_INTERRUPT;
+	s.fields |= 1ull << STATE_INTERRUPT | 1ull << STATE_DR6 | 1ull << STATE_DR7 | 1ull << STATE_PAT;
+	s.value[STATE_DR6] = 0xffff0ff0;
+	s.value[STATE_DR7] = 0x400;
+	s.value[STATE_PAT] = 0x0007040600070406;
 	return ring_op(N_OP_STATE_SET, vcpu, 0, &s, sizeof(s));
 }
 
@@ -39,6 +42,14 @@ s64 vcpu_reset(u32 vcpu, u64 rip)
 	s64 err = reset_state(vcpu);
 
 	return err ? err : ring_op(N_KVM_SET_REGS, vcpu, 0, &r, sizeof(r));
+}
+
+/* One leaf, so that a CPUID of leaf 0 is answered in the hypervisor. */
+static s64 give_cpuid(u32 vcpu)
+{
+	struct { struct abi_cpuid2 head; struct abi_cpuid_entry2 entry; } list = { .head.nent = 1, .entry.eax = 1 };
+
+	return ring_op(N_KVM_SET_CPUID2, vcpu, 0, &list, sizeof(list));
 }
 
 s64 vm_open(struct vm *vm, void *code_page, struct exit_page *page)
@@ -58,6 +69,9 @@ s64 vm_open(struct vm *vm, void *code_page, struct exit_page *page)
 	if (result <= 0)
 		return result ? result : -EINVAL;
 	vm->vcpu = (u32)result;
+	result = give_cpuid(vm->vcpu);
+	if (result)
+		return result;
 	result = vm_map(vm->handle, CODE_GPA, (u64)code_page, 1, MAP_WRITE);
 	if (result != 1)
 		return result ? result : -EINVAL;

@@ -227,7 +227,7 @@ static void vms_end(void)
 		vm = vm_get(i);
 		if (!vm)
 			continue;
-		vm_destroy(vm);
+		op_OP_VM_DESTROY(&(struct call){ .vm = vm });
 		vm_put(i);
 	}
 }

@@ -2,7 +2,8 @@
 /*
  * cpuid.c - CPUID: what the service VM sees, and what a guest gets
  * (KVM_SET_CPUID2). A VMM may set anything: the answers are only data, nothing
- * in the hypervisor trusts them. What it may offer is the driver's list.
+ * in the hypervisor trusts them. What it may offer is the driver's list; what is
+ * not in the table, the driver answers (EXIT_CPUID).
  * See: APM vol. 3, appendix E; SDM vol. 2A, CPUID.
  */
 #include <string.h>
@@ -98,35 +99,8 @@ static const struct abi_cpuid_entry2 *find(struct vcpu_arch *a, u32 leaf, u32 su
 	return NULL;
 }
 
-/* Beyond the highest basic leaf Intel answers with that leaf, AMD with zeros. */
-static NOINLINE const struct abi_cpuid_entry2 *out_of_range(struct vcpu_arch *a, u32 leaf, u32 subleaf)
-{
-	const struct abi_cpuid_entry2 *zero = find(a, 0, 0), *top;
-
-	if (!zero || (zero->ecx == 0x444d4163 && zero->ebx == 0x68747541))	/* "AuthenticAMD" */
-		return NULL;
-	top = find(a, leaf & 0xc0000000, 0);
-	if (top && leaf <= top->eax)
-		return NULL;
-	return find(a, zero->eax, subleaf);
-}
-
-/* Size of the XSAVE area for xcr0, standard format. */
-static u32 xstate_size(u64 xcr0)
-{
-	u32 size = 576, i;
-
-	for (i = 2; i < 63 && xcr0 >> i; i++)
-		if (xcr0 >> i & 1) {
-			struct cpuid c = cpuid(0xd, i);
-			if (c.eax + c.ebx > size)
-				size = c.eax + c.ebx;
-		}
-	return size;
-}
-
-/* The leaves with bits that follow the guest's own state: 1, 7 and 0xd. */
-#define RUNTIME_LEAVES (1u << 1 | 1u << 7 | 1u << 0xd)
+/* The leaves with bits that follow the guest's CR4. */
+#define RUNTIME_LEAVES (1u << 1 | 1u << 7)
 
 static NOINLINE void runtime_bits(u32 leaf, u32 subleaf, u64 cr4, struct gprs *r)
 {
@@ -136,29 +110,24 @@ static NOINLINE void runtime_bits(u32 leaf, u32 subleaf, u64 cr4, struct gprs *r
 	} else if (leaf == 7 && subleaf == 0) {
 		r->rcx &= ~(u64)LEAF7_ECX_OSPKE;
 		r->rcx |= cr4 & CR4_PKE ? LEAF7_ECX_OSPKE : 0;
-	} else if (leaf == 0xd && subleaf == 0 && fpu_mask) {
-		r->rbx = xstate_size(xgetbv());
 	}
 }
 
-void cpuid_guest(struct vcpu *v, u64 cr4)
+int cpuid_guest(struct vcpu *v, u64 cr4)
 {
-	static const struct abi_cpuid_entry2 none;
 	struct gprs *r = &v->arch.regs;
 	u32 leaf = (u32)r->rax, subleaf = (u32)r->rcx;
 	const struct abi_cpuid_entry2 *e = find(&v->arch, leaf, subleaf);
 
 	if (unlikely(!e))
-		e = out_of_range(&v->arch, leaf, subleaf);
-	if (unlikely(!e))
-		e = &none;
+		return 0;
 	r->rax = e->eax;
 	r->rbx = e->ebx;
 	r->rcx = e->ecx;
 	r->rdx = e->edx;
-	leaf = e->function;
 	if (leaf < 32 && (RUNTIME_LEAVES >> leaf & 1))
 		runtime_bits(leaf, subleaf, cr4, r);
+	return 1;
 }
 
 s64 op_KVM_SET_CPUID2(struct call *c)

@@ -12,7 +12,7 @@
 #include "vcpu_arch.h"
 #include "vm.h"
 
-#define XCR0_X87 0x1ull
+#define XCR0_X87 FPU_XCR0_RESET
 #define XCR0_SSE 0x2ull
 #define XCR0_AVX 0x4ull
 #define XCR0_MPX 0x18ull
@@ -22,8 +22,6 @@
 #define XCR0_KNOWN (XCR0_X87 | XCR0_SSE | XCR0_AVX | XCR0_AVX512 | XCR0_PKRU)
 
 #define XSAVE_HEADER 512
-#define MXCSR_RESET 0x1f80u
-#define FCW_RESET 0x37fu
 
 u64 fpu_mask;
 static u32 mxcsr_mask = 0xffbf;
@@ -55,7 +53,7 @@ static int all_or_none(u64 x, u64 group)
 }
 
 /* As XSETBV checks (SDM vol. 1, 13.3). */
-static int xcr0_valid(u64 x, u64 allowed)
+int fpu_xcr0_valid(u64 x, u64 allowed)
 {
 	if (!(x & XCR0_X87) || (x & ~allowed))
 		return 0;
@@ -64,29 +62,6 @@ static int xcr0_valid(u64 x, u64 allowed)
 	if ((x & XCR0_AVX512) && !(x & XCR0_AVX))
 		return 0;
 	return all_or_none(x, XCR0_AVX512) && all_or_none(x, XCR0_MPX) && all_or_none(x, XCR0_AMX);
-}
-
-int fpu_xcr0_valid(u64 x)
-{
-	return xcr0_valid(x, fpu_mask);
-}
-
-int fpu_xcr0_of_machine(u64 x)
-{
-	struct cpuid c = cpuid(0xd, 0);
-
-	return fpu_mask && xcr0_valid(x, c.eax | (u64)c.edx << 32);
-}
-
-void fpu_reset(struct vcpu *v)
-{
-	u8 *area = v->arch.fpu;
-
-	memset(area, 0, fpu_bytes);
-	*(u16 *)area = FCW_RESET;
-	*(u32 *)(area + 24) = MXCSR_RESET;
-	*(u64 *)(area + XSAVE_HEADER) = fpu_mask & (XCR0_X87 | XCR0_SSE);
-	v->arch.xcr0 = XCR0_X87;
 }
 
 /*

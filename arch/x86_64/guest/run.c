@@ -64,19 +64,7 @@ int machine_vcpu_run(struct cpu *cpu, struct vcpu *v)
 	return 0;
 }
 
-void machine_vm_init(struct vm *vm)
-{
-	(void)vm;
-}
-
+void machine_vm_init(struct vm *vm) { }
 /* Caches are coherent for every access, and each CPU flushes at its next entry. */
-void machine_guest_mapped(u64 pa, u64 pages)
-{
-	(void)pa;
-	(void)pages;
-}
-
-void machine_vm_flush(struct vm *vm)
-{
-	(void)vm;
-}
+void machine_guest_mapped(u64 pa, u64 pages) { }
+void machine_vm_flush(struct vm *vm) { }

@@ -25,8 +25,7 @@ int machine_vcpu_init(struct vcpu *v)
 		return -ENOMEM;
 	v->arch.fpu = phys_to_virt(fpu);
 	v->arch.cpuid = phys_to_virt(cpuid_pa);
-	fpu_reset(v);
-	v->arch.regs.rdx = 0x600;	/* KVM's value at reset without CPUID */
+	v->arch.xcr0 = FPU_XCR0_RESET;
 	return 0;
 }
 
@@ -70,7 +69,7 @@ static int value_ok(u32 field, u64 value)
 	case STATE_TSC_AUX:
 		return !(value >> 32) && (cpu_has_tsc_aux || !value);
 	case STATE_XCR0:
-		return fpu_mask ? fpu_xcr0_valid(value) : value == 1;
+		return fpu_mask ? fpu_xcr0_valid(value, fpu_mask) : value == FPU_XCR0_RESET;
 	default:
 		return 1;
 	}
@@ -144,7 +143,7 @@ s64 op_OP_STATE_GET(struct call *c)
 
 #define BIT(field) (1ull << (field))
 #define TRANSLATION_FIELDS (BIT(STATE_CR0) | BIT(STATE_CR3) | BIT(STATE_CR4) | BIT(STATE_EFER))
-#define DEBUG_FIELDS (BIT(STATE_DR0) | BIT(STATE_DR1) | BIT(STATE_DR2) | BIT(STATE_DR3) | BIT(STATE_DR6))
+#define DEBUG_FIELDS (BIT(STATE_DR0) | BIT(STATE_DR1) | BIT(STATE_DR2) | BIT(STATE_DR3))
 
 s64 op_OP_STATE_SET(struct call *c)
 {
@@ -159,13 +158,12 @@ s64 op_OP_STATE_SET(struct call *c)
 	for (i = 0; i < STATE_COUNT; i++)
 		if (s->fields & BIT(i))
 			field_set(v, i, s->value[i]);
-	if (s->fields & BIT(STATE_DEBUG))
-		backend->debug(v);
+	if (s->fields & DEBUG_FIELDS)
+		v->arch.dr_live = 1;
+	backend->debug(v);
 	backend->close(v);
 	if (s->fields & TRANSLATION_FIELDS)
 		v->arch.asid_generation = 0;	/* the guest's own translations go */
-	if ((s->fields & DEBUG_FIELDS) || v->arch.debug & STATE_DEBUG_DR)
-		v->arch.dr_live = 1;
 	v->arch.work = 1;
 	return 0;
 }

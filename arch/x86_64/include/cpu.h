@@ -40,7 +40,6 @@
 #define DR6_BS (1ull << 14)
 
 #define MSR_APIC_BASE 0x1b
-#define MSR_PAT 0x277
 #define MSR_X2APIC_ICR 0x830
 #define MSR_PRED_CMD 0x49
 #define MSR_XSS 0xda0

@@ -13,7 +13,6 @@
 #define IMAGE_VMA 0xffffffff80000000
 #define PHYS_BASE 0xffff800000000000
 #define APIC_VA   0xffffffffc0000000
-#define FB_VA     0xffffffffc0200000
 
 /* One block per CPU: struct cpu at its start, the stack growing down from its
  * end. Aligned to its size, so that the stack pointer finds the block. */

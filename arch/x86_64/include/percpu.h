@@ -30,7 +30,7 @@ enum cpu_state {
 };
 
 struct cpu {
-	u32 attention;			/* first: trap_entry.S. An NMI came in the hypervisor (VMX) */
+	u32 attention;			/* first: vmx/entry.S. An NMI came in the hypervisor (VMX) */
 	u32 index;
 	u32 apic_id;
 	u32 state;			/* enum cpu_state */
@@ -66,7 +66,7 @@ struct cpu {
 	u64 kernel_gs_base, cr2, dr6;	/* VMX: its own while a user VM runs */
 };
 
-_Static_assert(__builtin_offsetof(struct cpu, attention) == 0, "trap_entry.S");
+_Static_assert(__builtin_offsetof(struct cpu, attention) == 0, "vmx/entry.S");
 _Static_assert(sizeof(struct cpu) < 2048, "leave room for the stack");
 
 static inline struct cpu *cpu_this(void)

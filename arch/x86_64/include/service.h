@@ -22,7 +22,6 @@ enum service_msr_kind {
 	SMSR_IGNORED,	/* a write does nothing (microcode) */
 	SMSR_MTRR,	/* may not retype the hypervisor's memory */
 	SMSR_DENIED,	/* #GP */
-	SMSR_SYSCALL,	/* noted, so that switching to a user VM needs no RDMSR */
 	SMSR_XSS,	/* noted: XSAVES of a user VM must not reach its components */
 	SMSR_TSC_AUX,	/* noted, so that it can be put back after a user VM */
 };

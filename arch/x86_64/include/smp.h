@@ -6,7 +6,7 @@
 #include "types.h"
 
 /* Starts cpus[1 ..]; page: one below 1 MiB, its contents are put back. entry runs on the CPU's own stack. */
-void smp_start(u64 page, void (*entry)(void));
+u32 smp_start(u64 page, void (*entry)(void));
 
 u32 smp_apic_id(void);
 

@@ -29,6 +29,7 @@ struct events {
 };
 
 #define MACHINE_VCPU_FLAGS VCPU_LAPIC
+#define ASID_SERVICE 1u		/* ASID or VPID of the service VM */
 #define CPUID_INDEX 64u		/* leaves looked up without a search, in each of three ranges */
 
 struct vcpu_arch {
@@ -74,7 +75,7 @@ struct backend {
 	u32 vendor;					/* VENDOR_*: whose MSRs there are */
 	const struct pt_format *format;			/* second-stage tables */
 	u64 leaf, leaf_write;				/* bits of a leaf: always; writable */
-	u64 leaf_type_unit;				/* times an MTRR type: the service VM's leaf; 0: MTRRs count by themselves */
+	u64 (*leaf_type)(u64 pa, u64 *end);		/* the service VM's leaf: its memory type; NULL: MTRRs count by themselves */
 	u64 leaf_guest;					/* more bits of a user VM's leaf */
 	int (*leaf_max)(void);				/* highest leaf level */
 	int (*present)(void);				/* the CPU knows these instructions */
@@ -94,7 +95,7 @@ struct backend {
 	void (*get_regs)(struct vcpu *v, struct abi_regs *r);
 	void (*set_regs)(struct vcpu *v, const struct abi_regs *r);
 	void (*set_fields)(struct vcpu *v, u32 flags, const struct exit_resume *in);	/* RESUME_RAX, _RIP, _CR8 and the shadow */
-	void (*debug)(struct vcpu *v);			/* arch.debug was set from outside */
+	void (*debug)(struct vcpu *v);			/* arch.debug or dr_live was set from outside */
 	void (*nmi_mask)(struct vcpu *v);		/* events.nmi_masked was set from outside */
 	void (*event_inject)(struct vcpu *v, u64 event);	/* goes in with the next entry */
 	u32 (*event_blocked)(struct vcpu *v);		/* BLOCKED_BY_* now */
@@ -110,18 +111,17 @@ extern const struct backend *backend;
 
 /* ---- guest/ ---- */
 extern int cpu_has_ibpb, cpu_has_tsc_aux;
-int fpu_xcr0_of_machine(u64 xcr0);		/* XSETBV takes it: for the service VM */
 void fpu_init(void);				/* boot: which components there are */
-void fpu_reset(struct vcpu *v);
 void fpu_load(struct cpu *cpu, struct vcpu *v);	/* service VM's out, guest's in */
 void fpu_unload(struct cpu *cpu, struct vcpu *v);
+#define FPU_XCR0_RESET 0x1ull
 extern u64 fpu_mask;				/* XCR0 bits that a guest may set; 0: no XSAVE */
 extern u32 fpu_bytes;				/* of the area for all of them */
-int fpu_xcr0_valid(u64 xcr0);
+int fpu_xcr0_valid(u64 xcr0, u64 allowed);	/* XSETBV would take it */
 int fpu_set(struct vcpu *v, const u8 *image);	/* 4096 bytes of KVM_SET_XSAVE; 1: not valid */
 
-/* CPUID for the guest's current EAX, ECX. cr4 decides OSXSAVE and OSPKE. */
-void cpuid_guest(struct vcpu *v, u64 cr4);
+/* CPUID for the guest's current EAX, ECX. cr4 decides OSXSAVE and OSPKE. 0: not in the table. */
+int cpuid_guest(struct vcpu *v, u64 cr4);
 /* CPUID as the service VM sees it. */
 struct cpuid cpuid_service(u32 leaf, u32 subleaf, u64 cr4);
 

@@ -3,16 +3,63 @@
  * exit.c - one stay of a user vCPU in its guest on SVM: what goes in (events,
  * ASID), and a table of what to do with each exit.
  *
- * An exit handler returns 0: the guest goes on, or 1: the exit page says what
- * the driver has to do.
- * Called by: guest/run.c. Calls: guest/ (CPUID, MSRs).
+ * What both backends handle alike is in exits.h.
+ * Called by: guest/run.c. Calls: guest/ (events, CPUID).
  * See: APM vol. 2, 15.16 (TLB), 15.20 (event injection), 15.21 (interrupts), appendix C (exit codes).
  */
 #include <string.h>
 #include "svm.h"
 #include "log.h"
 
-typedef int (*exit_fn)(struct cpu *cpu, struct vcpu *v, struct vmcb *b);
+/* ---- what exits.h asks for ---- */
+
+static inline u64 *guest_rax(struct vcpu *v) { return &v->arch.vmcb->rax; }
+static inline u64 guest_rip(struct vcpu *v) { return v->arch.vmcb->rip; }
+static inline u64 guest_rflags(struct vcpu *v) { return v->arch.vmcb->rflags; }
+static inline u64 guest_cs_base(struct vcpu *v) { return v->arch.vmcb->seg[SEG_CS].base; }
+static inline u64 guest_cr4(struct vcpu *v) { return v->arch.vmcb->cr4; }
+static inline u64 guest_cr8(struct vcpu *v) { return v->arch.vmcb->int_control & 15; }
+static inline u32 guest_cpl(struct vcpu *v) { return v->arch.vmcb->cpl; }
+static inline u64 guest_shadow(struct vcpu *v) { return v->arch.vmcb->int_shadow & 1; }
+
+static inline int guest_wide(struct vcpu *v)
+{
+	return (v->arch.vmcb->efer & EFER_LMA) && (v->arch.vmcb->seg[SEG_CS].attr & 0x200);
+}
+
+static inline u64 guest_next_rip(struct vcpu *v, u32 length)
+{
+	return svm_next_rip(v->arch.vmcb, length);
+}
+
+static inline void guest_skip(struct vcpu *v, u32 length)
+{
+	svm_skip(v->arch.vmcb, length);
+}
+
+static inline void guest_full(struct vcpu *v, struct exit_state *x)
+{
+	const struct vmcb *b = v->arch.vmcb;
+
+	svm_get_regs(v, &x->regs);
+	x->cr0 = b->cr0;
+	x->cr2 = b->cr2;
+	x->cr3 = b->cr3;
+	x->cr4 = b->cr4;
+	x->efer = b->efer & ~EFER_SVME;
+	/* VMLOAD state (FS, GS) is in the processor, not yet in the VMCB. */
+	vmsave(v->arch.vmcb_pa);
+	memcpy(x->seg, b->seg, sizeof(x->seg));
+}
+
+static inline void guest_tag(struct vcpu *v, u32 tag, int all)
+{
+	v->arch.vmcb->asid = tag;
+	if (all)
+		v->arch.vmcb->tlb_control = TLB_FLUSH_ALL;
+}
+
+#include "exits.h"
 
 /* ---- events: order and re-injection are guest/event.c's ---- */
 
@@ -46,7 +93,7 @@ void svm_event_inject(struct vcpu *v, u64 event)
 	struct vmcb *b = v->arch.vmcb;
 
 	if (EVENT_TYPE(event) == EVENT_NMI)
-		b->intercept1 |= INTERCEPT_IRET;
+		svm_intercept(b, VMEXIT_IRET, 1);
 	b->event_inj = event;
 }
 
@@ -67,15 +114,13 @@ void svm_event_windows(struct vcpu *v, u32 windows)
 	struct vmcb *b = v->arch.vmcb;
 
 	b->int_control &= ~(V_IRQ | V_INTR_PRIO | V_IGN_TPR);
-	b->intercept1 &= ~INTERCEPT_VINTR;
-	if (windows & WINDOW_INTERRUPT) {
+	if (windows & WINDOW_INTERRUPT)
 		b->int_control |= V_IRQ | V_INTR_PRIO | V_IGN_TPR;
-		b->intercept1 |= INTERCEPT_VINTR;
-	}
+	svm_intercept(b, VMEXIT_VINTR, windows & WINDOW_INTERRUPT);
 	if ((windows & WINDOW_NMI) && v->arch.events.nmi_iret)
 		step_on(&v->arch.events, b);
 	if (v->arch.lapic)
-		b->intercept_cr = INTERCEPT_CR4_WRITE | (windows >= WINDOW_TPR(1) ? INTERCEPT_CR8_WRITE : 0);
+		svm_intercept(b, VMEXIT_CR_WRITE8, windows >= WINDOW_TPR(1));
 }
 
 void svm_event_step(struct vcpu *v, int on)
@@ -85,302 +130,68 @@ void svm_event_step(struct vcpu *v, int on)
 	b->rflags = on ? b->rflags | RFLAGS_TF : b->rflags & ~RFLAGS_TF;
 }
 
-/* ---- ASIDs ---- */
-
-/* A fresh one has no old translations; when they run out, all go at once (15.16.1). */
-static void asid_new(struct cpu *cpu, struct vcpu *v, struct vmcb *b)
-{
-	if (cpu->asid_next > cpu->asid_max) {
-		cpu->asid_next = ASID_SERVICE + 1;
-		cpu->asid_generation++;
-		b->tlb_control = TLB_FLUSH_ALL;
-	}
-	b->asid = cpu->asid_next++;
-	v->arch.asid_cpu = cpu;
-	v->arch.asid_generation = cpu->asid_generation;
-}
-
-/* Pairs with vm_flush(): in_guest is set before the generation is read. */
-static void tlb_in(struct cpu *cpu, struct vcpu *v, struct vmcb *b)
-{
-	u64 generation;
-
-	v->cpu = cpu->index;
-	__atomic_exchange_n(&v->in_guest, 1, __ATOMIC_SEQ_CST);
-	generation = __atomic_load_n(&v->vm->generation, __ATOMIC_SEQ_CST);
-	if (unlikely(v->seen != generation || v->arch.asid_cpu != cpu ||
-		     v->arch.asid_generation != cpu->asid_generation)) {
-		asid_new(cpu, v, b);
-		WRITE_ONCE(v->seen, generation);
-	}
-}
-
-/* ---- exits that the hypervisor answers ---- */
-
-static int fault_gp(struct vcpu *v)
-{
-	queue_exception(v, VECTOR_GP, 1, 0);
-	return 0;
-}
-
-static int exit_undefined(struct cpu *cpu, struct vcpu *v, struct vmcb *b)
-{
-	(void)cpu, (void)b;
-	queue_exception(v, VECTOR_UD, 0, 0);
-	return 0;
-}
-
-static int exit_cpuid(struct cpu *cpu, struct vcpu *v, struct vmcb *b)
-{
-	(void)cpu;
-	v->arch.regs.rax = b->rax;
-	cpuid_guest(v, b->cr4);
-	b->rax = v->arch.regs.rax;
-	svm_skip(b, 2);
-	return 0;
-}
-
-/* KVM's answers (Documentation/virt/kvm/x86/hypercalls): we offer none of its calls but the one that needs no state. */
-#define KVM_HC_VAPIC_POLL_IRQ 1
-#define KVM_ENOSYS 1000
-#define KVM_EPERM 1
-
-static int exit_vmmcall(struct cpu *cpu, struct vcpu *v, struct vmcb *b)
-{
-	int wide = (b->efer & EFER_LMA) && (b->seg[SEG_CS].attr & 0x200);
-	u64 number = wide ? b->rax : (u32)b->rax;
-	s64 result = b->cpl ? -KVM_EPERM : number == KVM_HC_VAPIC_POLL_IRQ ? 0 : -KVM_ENOSYS;
-
-	(void)cpu, (void)v;
-	b->rax = wide ? (u64)result : (u32)result;
-	svm_skip(b, 3);
-	return 0;
-}
-
-/* WBINVD, INVD: our guests' memory is coherent. */
-static int exit_skip2(struct cpu *cpu, struct vcpu *v, struct vmcb *b)
-{
-	(void)cpu, (void)v;
-	svm_skip(b, 2);
-	return 0;
-}
-
-/* MONITOR, MWAIT: no more than a NOP, as KVM without KVM_X86_DISABLE_EXITS_MWAIT. */
-static int exit_monitor(struct cpu *cpu, struct vcpu *v, struct vmcb *b)
-{
-	if (v->arch.debug & STATE_DEBUG_MWAIT)
-		return exit_undefined(cpu, v, b);
-	svm_skip(b, 3);
-	return 0;
-}
-
-static int exit_xsetbv(struct cpu *cpu, struct vcpu *v, struct vmcb *b)
-{
-	u64 value = (u32)b->rax | v->arch.regs.rdx << 32;
-
-	(void)cpu;
-	if (b->cpl || (u32)v->arch.regs.rcx || !fpu_xcr0_valid(value))
-		return fault_gp(v);
-	xsetbv(value);
-	svm_skip(b, 3);
-	return 0;
-}
-
-static int exit_gp(struct cpu *cpu, struct vcpu *v, struct vmcb *b)
-{
-	(void)cpu, (void)b;
-	return fault_gp(v);
-}
+/* ---- exits ---- */
 
 /* NMI blocking ends with this IRET: let it run, see nmi_update(). */
-static int exit_iret(struct cpu *cpu, struct vcpu *v, struct vmcb *b)
+static int exit_iret(struct cpu *cpu, struct vcpu *v)
 {
-	(void)cpu;
-	b->intercept1 &= ~INTERCEPT_IRET;
+	svm_intercept(v->arch.vmcb, VMEXIT_IRET, 0);
 	v->arch.events.nmi_iret = 1;
 	v->arch.work = 1;
-	v->arch.events.nmi_iret_rip = b->rip;
+	v->arch.events.nmi_iret_rip = v->arch.vmcb->rip;
 	return 0;
 }
 
-/* ---- exits for the driver ---- */
-
-/* What every exit tells. ready: an interrupt given now would be taken at the next entry. */
-static inline void exit_common(struct vcpu *v, u32 reason)
-{
-	const struct vmcb *b = v->arch.vmcb;
-	const struct events *e = &v->arch.events;
-	struct exit_state *x = &v->page->out;
-
-	x->reason = reason;
-	x->rip = b->rip;
-	x->rflags = b->rflags;
-	x->cs_base = b->seg[SEG_CS].base;
-	x->cr8 = b->int_control & 15;
-	x->if_flag = b->rflags >> 9 & 1;
-	x->ready = x->if_flag && !b->int_shadow && !(v->arch.work && (e->exception | e->nmi_injected | e->interrupt));
-}
-
-static int exit_interrupt(struct cpu *cpu, struct vcpu *v, struct vmcb *b)
-{
-	(void)cpu, (void)b;
-	exit_common(v, EXIT_INTR);
-	return 1;
-}
-
-static int exit_nmi(struct cpu *cpu, struct vcpu *v, struct vmcb *b)
+static int exit_nmi(struct cpu *cpu, struct vcpu *v)
 {
 	if (!READ_ONCE(cpu->kicked))
-		return exit_interrupt(cpu, v, b);	/* pending still: the service VM exits for it at once */
+		return exit_interrupt(cpu, v);	/* pending still: the service VM exits for it at once */
 	svm_nmi_window();
 	WRITE_ONCE(cpu->kicked, 0);
 	return 0;
 }
 
-static int exit_vintr(struct cpu *cpu, struct vcpu *v, struct vmcb *b)
+static int exit_vintr(struct cpu *cpu, struct vcpu *v)
 {
-	(void)cpu, (void)b;
-	if (!event_window_open(v))
-		return 0;
-	exit_common(v, EXIT_IRQ_WINDOW);
-	return 1;
+	return event_window_open(v) ? exit_common(v, EXIT_IRQ_WINDOW) : 0;
 }
 
-static int exit_hlt(struct cpu *cpu, struct vcpu *v, struct vmcb *b)
+static int exit_io(struct cpu *cpu, struct vcpu *v)
 {
-	(void)cpu;
-	svm_skip(b, 1);
-	if (event_ends_hlt(v, b->rflags))
-		return 0;
-	exit_common(v, EXIT_HLT);
-	return 1;
-}
-
-/* All that an instruction decoder needs. */
-static void exit_full(struct vcpu *v, struct vmcb *b, u32 reason)
-{
-	struct exit_state *x = &v->page->out;
-
-	exit_common(v, reason);
-	svm_get_regs(v, &x->regs);
-	x->cr0 = b->cr0;
-	x->cr2 = b->cr2;
-	x->cr3 = b->cr3;
-	x->cr4 = b->cr4;
-	x->efer = b->efer & ~EFER_SVME;
-	x->cpl = b->cpl;
-	x->shadow = b->int_shadow & 1;
-	/* VMLOAD state (FS, GS) is in the processor, not yet in the VMCB. */
-	vmsave(v->arch.vmcb_pa);
-	memcpy(x->seg, b->seg, sizeof(x->seg));
-	x->insn_len = b->insn_len <= 15 ? b->insn_len : 15;
-	if (x->insn_len)
-		memcpy(x->insn, b->insn, 15);
-}
-
-static int exit_emulate(struct cpu *cpu, struct vcpu *v, struct vmcb *b)
-{
-	(void)cpu;
-	exit_full(v, b, EXIT_EMULATE);
-	v->page->out.data = 0;
-	v->page->out.insn_len = 0;	/* given for page faults only (15.8.4) */
-	return 1;
-}
-
-/* The first touch of a debug register: from here on they are switched with the vCPU. */
-static int exit_dr(struct cpu *cpu, struct vcpu *v, struct vmcb *b)
-{
-	u32 i;
-
-	if (v->arch.debug & STATE_DEBUG_DR)
-		return exit_emulate(cpu, v, b);
-	b->intercept_dr = 0;
-	if (v->arch.dr_live)
-		return 0;
-	v->arch.dr_live = 1;
-	for (i = 0; i < 4; i++)
-		v->arch.dr[i] = 0;
-	asm volatile("mov %%db0, %0" : "=r"(cpu->dr[0]));
-	asm volatile("mov %%db1, %0" : "=r"(cpu->dr[1]));
-	asm volatile("mov %%db2, %0" : "=r"(cpu->dr[2]));
-	asm volatile("mov %%db3, %0" : "=r"(cpu->dr[3]));
-	asm volatile("mov %0, %%db0; mov %0, %%db1; mov %0, %%db2; mov %0, %%db3" : : "r"(0ull));
-	return 0;
-}
-
-static int exit_io(struct cpu *cpu, struct vcpu *v, struct vmcb *b)
-{
-	struct exit_state *x = &v->page->out;
+	const struct vmcb *b = v->arch.vmcb;
 	u32 info = (u32)b->exit_info1;
 
 	if (info & IOIO_STRING)
-		return exit_emulate(cpu, v, b);
-	exit_common(v, EXIT_IO);
-	x->port = IOIO_PORT(info);
-	x->size = IOIO_SIZE(info);
-	x->write = !(info & IOIO_IN);
-	x->data = b->rax;
-	x->next_rip = b->exit_info2;
-	return 1;
+		return exit_emulate(cpu, v);
+	return exit_port(v, IOIO_PORT(info), IOIO_SIZE(info), !(info & IOIO_IN), b->exit_info2);
 }
 
-/* What passes without an exit is in the permission map; all else is the driver's. */
-static int exit_msr(struct cpu *cpu, struct vcpu *v, struct vmcb *b)
+static int exit_msr(struct cpu *cpu, struct vcpu *v)
 {
-	u64 value = (u32)b->rax | v->arch.regs.rdx << 32;
-	u32 write = (u32)b->exit_info1, reason = write ? lapic_wrmsr(v, (u32)v->arch.regs.rcx, value) : EXIT_MSR;
+	return exit_register(v, (u32)v->arch.vmcb->exit_info1);
+}
+
+/* Instruction bytes are given for page faults only (15.8.4). */
+static int exit_npf(struct vcpu *v)
+{
+	const struct vmcb *b = v->arch.vmcb;
 	struct exit_state *x = &v->page->out;
 
-	(void)cpu;
-	if (reason != EXIT_MSR)
-		svm_skip(b, 2);
-	if (reason == EXIT_NONE)
-		return 0;
-	exit_common(v, reason);
-	if (reason == EXIT_EOI)
-		return 1;
-	x->port = (u32)v->arch.regs.rcx;
-	x->write = write;
-	x->data = value;
-	x->next_rip = svm_next_rip(b, 2);
-	return 1;
-}
-
-static int exit_npf(struct cpu *cpu, struct vcpu *v, struct vmcb *b)
-{
-	(void)cpu;
-	exit_full(v, b, EXIT_FAULT);
-	v->page->out.gpa = b->exit_info2;
+	exit_full(v, EXIT_FAULT, 0);
+	x->gpa = b->exit_info2;
 	/* Bit 33: the fault was in the walk of the guest's own tables (15.25.6). */
-	v->page->out.error = (b->exit_info1 & 0x1f) | (b->exit_info1 >> 33 & 1 ? FAULT_TABLE : 0);
+	x->error = (b->exit_info1 & 0x1f) | (b->exit_info1 >> 33 & 1 ? FAULT_TABLE : 0);
+	x->insn_len = b->insn_len <= 15 ? b->insn_len : 15;
+	if (x->insn_len)
+		memcpy(x->insn, b->insn, 15);
 	return 1;
 }
 
-/* The VMCB's state is undefined after a shutdown: KVM resets the vCPU before the VMM sees the exit. */
-static int exit_shutdown(struct cpu *cpu, struct vcpu *v, struct vmcb *b)
-{
-	(void)cpu, (void)b;
-	svm_guest_reset(v);
-	exit_common(v, EXIT_SHUTDOWN);
-	return 1;
-}
-
-static int exit_debug(struct vcpu *v, struct vmcb *b, u32 vector)
-{
-	struct exit_state *x = &v->page->out;
-
-	exit_common(v, EXIT_DEBUG);
-	x->data = vector;
-	x->qual[0] = b->dr6;
-	x->qual[1] = b->dr7;
-	return 1;
-}
-
-static int exit_db(struct cpu *cpu, struct vcpu *v, struct vmcb *b)
+static int exit_db(struct cpu *cpu, struct vcpu *v)
 {
 	struct events *e = &v->arch.events;
+	struct vmcb *b = v->arch.vmcb;
 
-	(void)cpu;
 	if (e->step) {
 		e->step = 0;
 		b->dr6 &= ~DR6_BS;
@@ -388,48 +199,39 @@ static int exit_db(struct cpu *cpu, struct vcpu *v, struct vmcb *b)
 			return 0;
 	}
 	if (v->arch.debug & (STATE_DEBUG_STEP | STATE_DEBUG_DR))
-		return exit_debug(v, b, VECTOR_DB);
+		return exit_debug(v, VECTOR_DB, b->dr6, b->dr7);
 	queue_exception(v, VECTOR_DB, 0, 0);
 	return 0;
 }
 
 /* Intercepted only for the VMM's own breakpoints. */
-static int exit_bp(struct cpu *cpu, struct vcpu *v, struct vmcb *b)
+static int exit_bp(struct cpu *cpu, struct vcpu *v)
 {
-	(void)cpu;
-	return exit_debug(v, b, VECTOR_BP);
+	return exit_debug(v, VECTOR_BP, v->arch.vmcb->dr6, v->arch.vmcb->dr7);
 }
 
-static int exit_ud(struct cpu *cpu, struct vcpu *v, struct vmcb *b)
+static int exit_ac(struct cpu *cpu, struct vcpu *v)
 {
-	(void)cpu;
-	exit_full(v, b, EXIT_EMULATE);
-	v->page->out.insn_len = 0;
-	v->page->out.data = VECTOR_UD;
-	return 1;
-}
-
-static int exit_ac(struct cpu *cpu, struct vcpu *v, struct vmcb *b)
-{
-	(void)cpu, (void)b;
 	queue_exception(v, VECTOR_AC, 1, 0);
 	return 0;
 }
 
 /* The machine's, not the guest's. */
-static int exit_mc(struct cpu *cpu, struct vcpu *v, struct vmcb *b)
+static int exit_mc(struct cpu *cpu, struct vcpu *v)
 {
 	svm_service_inject(cpu, VECTOR_MC, EVENT_EXCEPTION, 0);
-	return exit_interrupt(cpu, v, b);
+	return exit_interrupt(cpu, v);
 }
 
-static const struct {
-	exit_fn fn;
-	u32 stat;
-} exits[VMEXIT_TABLE] = {
+/*
+ * #DB and #AC: their delivery can loop in microcode for ever (CVE-2015-5307, CVE-2015-8104). #MC is the machine's.
+ * #UD: the other vendor's hypercall instruction is answered too, as KVM does. CR4: a guest gets the features that
+ * its CPUID has.
+ */
+static const struct exit_row exits[VMEXIT_TABLE] = {
 	[VMEXIT_CR_WRITE4] = { exit_emulate, EXIT_CR },
 	[VMEXIT_CR_WRITE8] = { exit_emulate, EXIT_CR },
-	[VMEXIT_DR_FIRST ... VMEXIT_DR_LAST] = { exit_dr, EXIT_DR },
+	[VMEXIT_DR_FIRST ... VMEXIT_DR_LAST] = { exit_emulate, EXIT_DR },
 	[VMEXIT_EXCEPTION + VECTOR_DB] = { exit_db, EXIT_EXCEPTION },
 	[VMEXIT_EXCEPTION + VECTOR_BP] = { exit_bp, EXIT_EXCEPTION },
 	[VMEXIT_EXCEPTION + VECTOR_UD] = { exit_ud, EXIT_EXCEPTION },
@@ -450,7 +252,7 @@ static const struct {
 	[VMEXIT_MSR] = { exit_msr, EXIT_MSR },
 	[VMEXIT_SHUTDOWN] = { exit_shutdown, EXIT_SHUTDOWN },
 	[VMEXIT_VMRUN] = { exit_undefined, EXIT_OTHER },
-	[VMEXIT_VMMCALL] = { exit_vmmcall, EXIT_HYPERCALL },
+	[VMEXIT_VMMCALL] = { exit_hypercall, EXIT_HYPERCALL },
 	[VMEXIT_VMLOAD ... VMEXIT_SKINIT] = { exit_undefined, EXIT_OTHER },
 	[VMEXIT_WBINVD] = { exit_skip2, EXIT_OTHER },
 	[VMEXIT_MONITOR ... VMEXIT_MWAIT_ARMED] = { exit_monitor, EXIT_OTHER },
@@ -458,42 +260,32 @@ static const struct {
 	[VMEXIT_RDPRU] = { exit_undefined, EXIT_OTHER },
 };
 
-/* KVM's suberror for an exit that it cannot name: KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON. */
-#define INTERNAL_UNEXPECTED 4
-
-static int exit_unknown(struct vcpu *v, struct vmcb *b)
+/* What has a row is intercepted; three only at times. */
+void svm_guest_intercepts(struct vmcb *b)
 {
-	struct exit_state *x = &v->page->out;
+	u32 code;
 
-	/* VMEXIT_INVALID; QEMU 7.2 gives its low half only. */
-	if ((u32)b->exit_code == 0xffffffffu) {
-		exit_common(v, EXIT_FAIL_ENTRY);
-		x->data = b->exit_code;
-		return 1;
-	}
-	exit_common(v, EXIT_INTERNAL);
-	x->data = INTERNAL_UNEXPECTED;
-	x->qual[0] = b->exit_code;
-	x->qual[1] = v->cpu;
-	x->qual_count = 2;
-	return 1;
+	for (code = 0; code < VMEXIT_TABLE; code++)
+		svm_intercept(b, code, !!exits[code].fn);
+	svm_intercept(b, VMEXIT_VINTR, 0);
+	svm_intercept(b, VMEXIT_IRET, 0);
+	svm_intercept(b, VMEXIT_EXCEPTION + VECTOR_BP, 0);
 }
 
 /* 0: enter again, 1: for the driver. */
-static int dispatch_exit(struct cpu *cpu, struct vcpu *v, struct vmcb *b)
+static int dispatch_exit(struct cpu *cpu, struct vcpu *v, u64 code)
 {
-	u64 code = b->exit_code;
-
 	if (code == VMEXIT_NPF) {
 		v->exits[EXIT_FAULT]++;
-		return exit_npf(cpu, v, b);
+		return exit_npf(v);
 	}
 	if (code < VMEXIT_TABLE && exits[code].fn) {
 		v->exits[exits[code].stat]++;
-		return exits[code].fn(cpu, v, b);
+		return exits[code].fn(cpu, v);
 	}
 	v->exits[EXIT_OTHER]++;
-	return exit_unknown(v, b);
+	/* VMEXIT_INVALID; QEMU 7.2 gives its low half only. */
+	return (u32)code == 0xffffffffu ? exit_refused(v, code) : exit_unknown(v, code);
 }
 
 void svm_guest_run(struct cpu *cpu, struct vcpu *v)
@@ -505,7 +297,7 @@ void svm_guest_run(struct cpu *cpu, struct vcpu *v)
 		if (unlikely(v->arch.work))
 			event_in(v);
 		special = v->arch.work;
-		tlb_in(cpu, v, b);
+		tlb_in(cpu, v);
 		svm_enter(&v->arch.regs, v->arch.vmcb_pa);
 		WRITE_ONCE(v->in_guest, 0);
 		b->tlb_control = 0;
@@ -515,5 +307,5 @@ void svm_guest_run(struct cpu *cpu, struct vcpu *v)
 			step_off(&v->arch.events, b);
 			event_out(v, b->exit_int_info);
 		}
-	} while (!dispatch_exit(cpu, v, b));
+	} while (!dispatch_exit(cpu, v, b->exit_code));
 }

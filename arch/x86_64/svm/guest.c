@@ -1,48 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * guest.c - a user vCPU's state on SVM: reset, switching in and out, and
- * KVM's register structs to and from the VMCB.
+ * guest.c - a user vCPU's state on SVM: switching in and out, and what the
+ * driver reads and sets. The state after reset is the driver's to set.
  *
  * Invariant: while the hypervisor runs for the service VM, the processor holds
  * the service VM's VMLOAD state, FPU state and DR0 to DR3; svm_load() and
  * svm_unload() are the only change.
- * See: APM vol. 2, 15.5 (VMRUN), 15.23 (reset state is that of INIT: table 14-1).
+ * See: APM vol. 2, 15.5 (VMRUN).
  */
 #include <string.h>
 #include "svm.h"
 #include "phys.h"
 #include "errno.h"
 #include "switch.h"
-
-static const u16 reset_attr[SEG_COUNT] = {
-	0x93, 0x9b, 0x93, 0x93, 0x93, 0x93, [SEG_LDTR] = 0x82, [SEG_TR] = 0x8b,
-};
-
-/* As after RESET: real mode at 0xfffffff0. */
-void svm_guest_reset(struct vcpu *v)
-{
-	struct vmcb *b = v->arch.vmcb;
-	u32 i;
-
-	memset(b->seg, 0, sizeof(*b) - __builtin_offsetof(struct vmcb, seg));
-	for (i = 0; i < SEG_COUNT; i++)
-		b->seg[i] = (struct state_segment) { .attr = reset_attr[i], .limit = 0xffff };
-	b->seg[SEG_CS].selector = 0xf000;
-	b->seg[SEG_CS].base = 0xffff0000;
-	b->rip = 0xfff0;
-	b->rflags = RFLAGS_FIXED;
-	b->cr0 = CR0_ET | CR0_CD | CR0_NW;
-	b->dr6 = 0xffff0ff0;
-	b->dr7 = 0x400;
-	b->efer = EFER_SVME;
-	b->g_pat = 0x0007040600070406ull;
-	memset(&v->arch.regs, 0, sizeof(v->arch.regs));
-	memset(&v->arch.events, 0, sizeof(v->arch.events));
-	b->event_inj = 0;
-	b->int_shadow = 0;
-	b->int_control = V_INTR_MASKING;
-	b->intercept1 &= ~(INTERCEPT_VINTR | INTERCEPT_IRET);
-}
 
 int svm_vcpu_init(struct vcpu *v)
 {
@@ -53,24 +23,13 @@ int svm_vcpu_init(struct vcpu *v)
 		return -ENOMEM;
 	v->arch.vmcb = b;
 	v->arch.vmcb_pa = pa;
-	b->intercept_cr = INTERCEPT_CR4_WRITE | (v->arch.lapic ? 0 : INTERCEPT_CR8_WRITE);
-	b->intercept_dr = INTERCEPT_DR_ALL;
-	/*
-	 * #DB and #AC: their delivery can loop in microcode for ever (CVE-2015-5307, CVE-2015-8104). #MC is the
-	 * machine's. #UD: the other vendor's hypercall instruction is answered too, as KVM does. CR4: a guest gets
-	 * the features that its CPUID has.
-	 */
-	b->intercept_exception = 1u << VECTOR_MC | 1u << VECTOR_AC | 1u << VECTOR_UD | 1u << VECTOR_DB;
-	b->intercept1 = INTERCEPT_INTR | INTERCEPT_NMI | INTERCEPT_SMI | INTERCEPT_INIT | INTERCEPT_RDPMC |
-			INTERCEPT_CPUID | INTERCEPT_INVD | INTERCEPT_HLT | INTERCEPT_INVLPGA | INTERCEPT_IOIO |
-			INTERCEPT_MSR | INTERCEPT_SHUTDOWN;
-	b->intercept2 = INTERCEPT_SVM | INTERCEPT_VMMCALL | INTERCEPT_WBINVD | INTERCEPT_MONITOR |
-			INTERCEPT_MWAIT | INTERCEPT_XSETBV | INTERCEPT_RDPRU;
+	svm_guest_intercepts(b);
+	svm_intercept(b, VMEXIT_CR_WRITE8, !v->arch.lapic);
 	b->iopm_pa = svm_iopm_pa;
 	b->msrpm_pa = svm_guest_msrpm_pa;
 	b->np_enable = 1;
 	b->ncr3 = v->vm->pt.root;
-	svm_guest_reset(v);
+	b->int_control = V_INTR_MASKING;
 	return 0;
 }
 
@@ -126,7 +85,6 @@ void svm_set_regs(struct vcpu *v, const struct abi_regs *r)
 /* The VMCB is memory: to be had at any time. */
 void svm_open(struct vcpu *v)
 {
-	(void)v;
 }
 
 #define AT(member) __builtin_offsetof(struct vmcb, member)
@@ -215,21 +173,16 @@ void svm_set_fields(struct vcpu *v, u32 flags, const struct exit_resume *in)
 
 void svm_nmi_mask(struct vcpu *v)
 {
-	if (v->arch.events.nmi_masked)
-		v->arch.vmcb->intercept1 |= INTERCEPT_IRET;
-	else
-		v->arch.vmcb->intercept1 &= ~INTERCEPT_IRET;
+	svm_intercept(v->arch.vmcb, VMEXIT_IRET, v->arch.events.nmi_masked);
 }
 
+/* Debug registers pass without an exit once they are switched with the vCPU. */
 void svm_debug(struct vcpu *v)
 {
 	struct vmcb *b = v->arch.vmcb;
 
-	b->intercept_exception &= ~(1u << VECTOR_BP);
-	if (v->arch.debug & STATE_DEBUG_BP)
-		b->intercept_exception |= 1u << VECTOR_BP;
-	if (v->arch.debug & STATE_DEBUG_DR)
-		b->intercept_dr = INTERCEPT_DR_ALL;
+	svm_intercept(b, VMEXIT_EXCEPTION + VECTOR_BP, !!(v->arch.debug & STATE_DEBUG_BP));
+	b->intercept[INTERCEPT_DR] = v->arch.dr_live && !(v->arch.debug & STATE_DEBUG_DR) ? 0 : 0xffffffffu;
 	/* The ports' map has all bits set, and is larger. */
 	b->msrpm_pa = v->arch.debug & STATE_DEBUG_MSRS ? svm_iopm_pa : svm_guest_msrpm_pa;
 }

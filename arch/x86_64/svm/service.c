@@ -28,7 +28,6 @@ static void inject_gp(struct cpu *cpu)
 
 static void service_undefined(struct cpu *cpu, struct vmcb *b)
 {
-	(void)b;
 	svm_service_inject(cpu, VECTOR_UD, EVENT_EXCEPTION, 0);
 }
 
@@ -108,7 +107,6 @@ static void service_npf(struct cpu *cpu, struct vmcb *b)
 /* One of ours is consumed here; any other goes on to Linux. */
 static void service_nmi(struct cpu *cpu, struct vmcb *b)
 {
-	(void)b;
 	svm_nmi_window();
 	if (!__atomic_exchange_n(&cpu->kicked, 0, __ATOMIC_ACQ_REL))
 		svm_service_inject(cpu, VECTOR_NMI, EVENT_NMI, 0);
@@ -117,7 +115,6 @@ static void service_nmi(struct cpu *cpu, struct vmcb *b)
 /* Held while GIF = 0; with VM_CR.R_INIT the window turns it into #SX, which the IDT drops. */
 static void service_init_signal(struct cpu *cpu, struct vmcb *b)
 {
-	(void)b;
 	svm_nmi_window();
 	log_print("tenon: CPU %u: an INIT was dropped\n", cpu->index);
 }
@@ -129,16 +126,15 @@ static void service_init_signal(struct cpu *cpu, struct vmcb *b)
  */
 static void service_wbinvd(struct cpu *cpu, struct vmcb *b)
 {
-	(void)cpu;
 	asm volatile("wbinvd" : : : "memory");
 	if (!(b->rflags & RFLAGS_IF))
-		b->intercept1 |= INTERCEPT_HLT;
+		svm_intercept(b, VMEXIT_HLT, 1);
 	svm_skip(b, 2);
 }
 
 static void service_hlt(struct cpu *cpu, struct vmcb *b)
 {
-	b->intercept1 &= ~INTERCEPT_HLT;
+	svm_intercept(b, VMEXIT_HLT, 0);
 	if (b->rflags & RFLAGS_IF)
 		return;			/* an ordinary idle HLT: executed again, without us */
 	service_wait(cpu);
@@ -147,7 +143,6 @@ static void service_hlt(struct cpu *cpu, struct vmcb *b)
 /* INVD would drop our own dirty lines: WBINVD does what it is for, safely. */
 static void service_invd(struct cpu *cpu, struct vmcb *b)
 {
-	(void)cpu;
 	asm volatile("wbinvd" : : : "memory");
 	svm_skip(b, 2);
 }
@@ -166,12 +161,18 @@ static const struct {
 	[VMEXIT_VMMCALL] = { service_vmmcall, EXIT_HYPERCALL },
 	[VMEXIT_INVLPGA] = { service_undefined, EXIT_OTHER },
 	[VMEXIT_VMRUN] = { service_undefined, EXIT_OTHER },
-	[VMEXIT_VMLOAD] = { service_undefined, EXIT_OTHER },
-	[VMEXIT_VMSAVE] = { service_undefined, EXIT_OTHER },
-	[VMEXIT_STGI] = { service_undefined, EXIT_OTHER },
-	[VMEXIT_CLGI] = { service_undefined, EXIT_OTHER },
-	[VMEXIT_SKINIT] = { service_undefined, EXIT_OTHER },
+	[VMEXIT_VMLOAD ... VMEXIT_SKINIT] = { service_undefined, EXIT_OTHER },
 };
+
+/* What has a row is intercepted; HLT only after service_wbinvd(). */
+void svm_service_intercepts(struct vmcb *b)
+{
+	u32 code;
+
+	for (code = 0; code < VMEXIT_TABLE; code++)
+		svm_intercept(b, code, !!service_exits[code].fn);
+	svm_intercept(b, VMEXIT_HLT, 0);
+}
 
 /*
  * An event whose delivery the exit interrupted is delivered again (15.7.2).

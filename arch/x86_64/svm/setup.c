@@ -112,9 +112,7 @@ void svm_service_init(struct cpu *cpu, const struct service_entry *e)
 	struct vmcb *b = cpu->vmcb;
 
 	memset(b, 0, sizeof(*b));
-	b->intercept1 = INTERCEPT_NMI | INTERCEPT_INIT | INTERCEPT_CPUID | INTERCEPT_INVD |
-			INTERCEPT_INVLPGA | INTERCEPT_MSR;
-	b->intercept2 = INTERCEPT_SVM | INTERCEPT_VMMCALL | INTERCEPT_WBINVD;
+	svm_service_intercepts(b);
 	b->iopm_pa = svm_iopm_pa;
 	b->msrpm_pa = service_msrpm_pa;
 	b->asid = ASID_SERVICE;

@@ -8,7 +8,6 @@
 #include "percpu.h"
 #include "vcpu_arch.h"
 
-#define ASID_SERVICE 1u
 
 /* CPUID 0x8000000a:EDX of this machine (APM vol. 3, E.4.9). */
 #define SVM_NP 0x1u
@@ -46,6 +45,16 @@ static inline void svm_skip(struct vmcb *b, u32 length)
 	b->int_shadow = 0;
 }
 
+/* Exits of this code, or not: the intercept bits are numbered as the exit codes. */
+static inline void svm_intercept(struct vmcb *b, u32 code, int on)
+{
+	u32 bit = 1u << code % 32;
+
+	b->intercept[code / 32] = on ? b->intercept[code / 32] | bit : b->intercept[code / 32] & ~bit;
+}
+
+void svm_guest_intercepts(struct vmcb *b);
+void svm_service_intercepts(struct vmcb *b);
 void svm_service_init(struct cpu *cpu, const struct service_entry *e);
 void svm_service_loop(struct cpu *cpu) NORETURN;
 void svm_service_inject(struct cpu *cpu, u32 vector, u64 type, int has_error);
@@ -69,6 +78,5 @@ u32 svm_event_blocked(struct vcpu *v);
 void svm_event_windows(struct vcpu *v, u32 windows);
 void svm_event_step(struct vcpu *v, int on);
 void svm_guest_run(struct cpu *cpu, struct vcpu *v);
-void svm_guest_reset(struct vcpu *v);
 
 #endif

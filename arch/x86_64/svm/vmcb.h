@@ -10,12 +10,8 @@
 #include "abi/x86_64/state.h"
 
 struct vmcb {
-	u32 intercept_cr;		/* reads 15:0, writes 31:16 */
-	u32 intercept_dr;
-	u32 intercept_exception;
-	u32 intercept1;
-	u32 intercept2;
-	u32 intercept3;
+	u32 intercept[5];		/* one bit to an exit code, from 0 */
+	u32 intercept_more;
 	u8 reserved1[0x40 - 0x18];
 	u64 iopm_pa;
 	u64 msrpm_pa;
@@ -62,53 +58,12 @@ struct vmcb {
 	u8 reserved10[0x1000 - 0x698];
 };
 
-_Static_assert(__builtin_offsetof(struct vmcb, asid) == 0x58, "VMCB");
-_Static_assert(__builtin_offsetof(struct vmcb, event_inj) == 0xa8, "VMCB");
-_Static_assert(__builtin_offsetof(struct vmcb, insn_len) == 0xd0, "VMCB");
+/* A wrong size anywhere before would move these. */
 _Static_assert(__builtin_offsetof(struct vmcb, seg) == 0x400, "VMCB");
-_Static_assert(__builtin_offsetof(struct vmcb, cpl) == 0x4cb, "VMCB");
-_Static_assert(__builtin_offsetof(struct vmcb, efer) == 0x4d0, "VMCB");
-_Static_assert(__builtin_offsetof(struct vmcb, cr4) == 0x548, "VMCB");
-_Static_assert(__builtin_offsetof(struct vmcb, rsp) == 0x5d8, "VMCB");
-_Static_assert(__builtin_offsetof(struct vmcb, rax) == 0x5f8, "VMCB");
-_Static_assert(__builtin_offsetof(struct vmcb, cr2) == 0x640, "VMCB");
 _Static_assert(__builtin_offsetof(struct vmcb, g_pat) == 0x668, "VMCB");
 _Static_assert(sizeof(struct vmcb) == 4096, "VMCB");
 
-#define INTERCEPT_CR4_WRITE (1u << 20)
-#define INTERCEPT_CR8_WRITE (1u << 24)
-#define INTERCEPT_DR_ALL 0xffffffffu
-
-/* intercept1 */
-#define INTERCEPT_INTR (1u << 0)
-#define INTERCEPT_NMI (1u << 1)
-#define INTERCEPT_SMI (1u << 2)
-#define INTERCEPT_INIT (1u << 3)
-#define INTERCEPT_VINTR (1u << 4)
-#define INTERCEPT_RDPMC (1u << 15)
-#define INTERCEPT_CPUID (1u << 18)
-#define INTERCEPT_IRET (1u << 20)
-#define INTERCEPT_INVD (1u << 22)
-#define INTERCEPT_HLT (1u << 24)
-#define INTERCEPT_INVLPGA (1u << 26)
-#define INTERCEPT_IOIO (1u << 27)
-#define INTERCEPT_MSR (1u << 28)
-#define INTERCEPT_SHUTDOWN (1u << 31)
-/* intercept2 */
-#define INTERCEPT_VMRUN (1u << 0)
-#define INTERCEPT_VMMCALL (1u << 1)
-#define INTERCEPT_VMLOAD (1u << 2)
-#define INTERCEPT_VMSAVE (1u << 3)
-#define INTERCEPT_STGI (1u << 4)
-#define INTERCEPT_CLGI (1u << 5)
-#define INTERCEPT_SKINIT (1u << 6)
-#define INTERCEPT_WBINVD (1u << 9)
-#define INTERCEPT_MONITOR (1u << 10)
-#define INTERCEPT_MWAIT (1u << 11)
-#define INTERCEPT_XSETBV (1u << 13)
-#define INTERCEPT_RDPRU (1u << 14)
-#define INTERCEPT_SVM (INTERCEPT_VMRUN | INTERCEPT_VMLOAD | INTERCEPT_VMSAVE | \
-		       INTERCEPT_STGI | INTERCEPT_CLGI | INTERCEPT_SKINIT)
+#define INTERCEPT_DR 1		/* the word of the debug registers */
 
 /* int_control */
 #define V_TPR_MASK 0xffull

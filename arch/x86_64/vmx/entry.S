@@ -6,14 +6,16 @@
  * vmx_enter(struct gprs *regs (RDI), u32 launched (ESI), const u32 *attention (RDX))
  *
  * An NMI may come in VMX root, between the caller's look at what it is sent
- * for and the entry. From vmx_window to vmx_window_end trap_nmi (trap_entry.S)
+ * for and the entry. From vmx_window to vmx_window_end vmx_trap_nmi
  * therefore returns to vmx_aborted instead: nothing is saved there but what the
  * C caller wants back, and *attention is set.
  * See: SDM vol. 3, 27.2 (VM entry), 28.5 (host state at exit: RSP and RIP only).
  */
+#include "layout.h"
+
 #define VMCS_HOST_RSP 0x6c14
 	.text
-	.globl	vmx_enter, vmx_exit, vmx_window, vmx_window_end, vmx_aborted
+	.globl	vmx_enter, vmx_exit, vmx_trap_nmi
 vmx_enter:
 	pushq	%rbp
 	pushq	%rbx
@@ -82,3 +84,21 @@ vmx_exit:
 	popq	%rbx
 	popq	%rbp
 	ret
+
+/*
+ * Noted in cpu->attention (percpu.h; the stack tells the block). One that comes
+ * when a guest is about to be entered must keep it out.
+ */
+vmx_trap_nmi:
+	pushq	%rax
+	movq	%rsp, %rax
+	andq	$-CPU_BLOCK_BYTES, %rax
+	orl	$1, (%rax)
+	movq	8(%rsp), %rax
+	cmpq	$vmx_window, %rax
+	jb	1f
+	cmpq	$vmx_window_end, %rax
+	jae	1f
+	movq	$vmx_aborted, 8(%rsp)
+1:	popq	%rax
+	iretq

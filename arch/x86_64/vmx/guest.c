@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * guest.c - a user vCPU's state on VMX: reset, switching in and out, and
- * KVM's register structs to and from the VMCS.
+ * guest.c - a user vCPU's state on VMX: switching in and out, and what the
+ * driver reads and sets. The state after reset is the driver's to set.
  *
  * Invariant: a user vCPU's VMCS is active on a CPU only while that CPU works on
  * the vCPU: vmx_close() clears it, so that any CPU may take it
  * next, and its memory may go back to the service VM (SDM 25.11.1). Meanwhile
  * the processor holds the service VM's MSRs, CR2, FPU state and debug registers.
- * See: SDM vol. 3, 10.1 (reset state), 25.4 (guest state), 27.3 (what an entry checks).
+ * See: SDM vol. 3, 25.4 (guest state), 27.3 (what an entry checks).
  */
 #include <string.h>
 #include "vmx.h"
@@ -125,8 +125,6 @@ void vmx_slots_out(struct vcpu *v)
 	}
 }
 
-/* ---- reset ---- */
-
 static void cr0_out(u64 cr0)
 {
 	vmwrite(VMCS_GUEST_CR0, (cr0 & ~CR0_OURS) | CR0_NE | CR0_ET);
@@ -137,42 +135,6 @@ static void cr4_out(u64 cr4)
 {
 	vmwrite(VMCS_GUEST_CR4, cr4 | CR4_VMXE);
 	vmwrite(VMCS_CR4_SHADOW, cr4);
-}
-
-static const u8 reset_rights[VSEG_COUNT] = {
-	0x93, 0x9b, 0x93, 0x93, 0x93, 0x93, [VSEG_LDTR] = 0x82, [VSEG_TR] = 0x8b,
-};
-
-/* The others are 0 since vmx_vmcs_init(). */
-static const struct { u16 field; u64 value; } reset_fields[] = {
-	{ VMCS_GUEST_GDTR_LIMIT, 0xffff }, { VMCS_GUEST_IDTR_LIMIT, 0xffff }, { VMCS_GUEST_CR3, 0 },
-	{ VMCS_GUEST_CR4, CR4_VMXE }, { VMCS_GUEST_EFER, 0 }, { VMCS_GUEST_DR7, 0x400 }, { VMCS_GUEST_PAT, PAT_RESET },
-};
-
-/* As after RESET: real mode at 0xfffffff0. */
-static void guest_reset(struct vcpu *v)
-{
-	struct vmx_vcpu *x = v->arch.vmx;
-	u32 i;
-
-	for (i = VSEG_ES; i < VSEG_COUNT; i++) {
-		vmwrite(VMCS_GUEST_SELECTOR + 2 * i, i == VSEG_CS ? 0xf000 : 0);
-		vmwrite(VMCS_GUEST_BASE + 2 * i, i == VSEG_CS ? 0xffff0000 : 0);
-		vmwrite(VMCS_GUEST_LIMIT + 2 * i, 0xffff);
-		vmwrite(VMCS_GUEST_RIGHTS + 2 * i, reset_rights[i]);
-	}
-	for (i = 0; i < ARRAY_SIZE(reset_fields); i++)
-		vmwrite(reset_fields[i].field, reset_fields[i].value);
-	cr0_out(CR0_ET | CR0_CD | CR0_NW);
-	memset(x->slot, 0, sizeof(x->slot));
-	x->known = x->dirty = (1u << SLOT_FIELDS) - 1;
-	x->slot[SLOT_RIP] = 0xfff0;
-	x->slot[SLOT_RFLAGS] = RFLAGS_FIXED;
-	x->slot[SLOT_DR6] = DR6_RESET;
-	x->apic[APIC_TPR] = 0;
-	memset(&v->arch.regs, 0, sizeof(v->arch.regs));
-	memset(&v->arch.events, 0, sizeof(v->arch.events));
-	v->arch.work = 1;
 }
 
 int vmx_vcpu_init(struct vcpu *v)
@@ -200,7 +162,7 @@ int vmx_vcpu_init(struct vcpu *v)
 	vmwrite(VMCS_CR4_MASK, ~CR4_GUESTS);
 	if (vmx_guest_controls.pin & PIN_TIMER)
 		vmwrite(VMCS_PREEMPTION_TIMER, vmx_timer_ticks);
-	guest_reset(v);
+	x->known = x->dirty = (1u << SLOT_FIELDS) - 1;	/* all 0 */
 	vmx_close(v);
 	return 0;
 }
@@ -278,17 +240,6 @@ void vmx_unload(struct cpu *cpu, struct vcpu *v)
 	}
 	fpu_unload(cpu, v);
 	vmx_close(v);
-}
-
-/* From here on the vCPU's debug registers are in the processor while it is loaded. */
-void vmx_debug_live(struct cpu *cpu, struct vcpu *v)
-{
-	if (v->arch.dr_live)
-		return;
-	v->arch.dr_live = 1;
-	memset(v->arch.dr, 0, sizeof(v->arch.dr));
-	dr_swap(cpu->dr, v->arch.dr);
-	dr6_swap(&cpu->dr6, &v->arch.vmx->slot[SLOT_DR6]);
 }
 
 /* ---- KVM's structs ---- */
@@ -451,12 +402,16 @@ void vmx_nmi_mask(struct vcpu *v)
 	vmx_slot(v, SLOT_SHADOW);
 }
 
+/* Debug registers pass without an exit once they are switched with the vCPU. */
 void vmx_debug(struct vcpu *v)
 {
+	u32 proc = v->arch.vmx->proc & ~(PROC_MOV_DR | PROC_MSR_BITMAP);
+
 	vmwrite(VMCS_EXCEPTIONS, EXCEPTIONS | (v->arch.debug & STATE_DEBUG_BP ? 1u << VECTOR_BP : 0));
-	if (v->arch.debug & STATE_DEBUG_DR)
-		vmx_proc_set(v, v->arch.vmx->proc | PROC_MOV_DR);
+	if (!v->arch.dr_live || (v->arch.debug & STATE_DEBUG_DR))
+		proc |= PROC_MOV_DR;
 	/* Without a bitmap each access exits (SDM volume 3, 25.1.3). */
-	vmx_proc_set(v, v->arch.debug & STATE_DEBUG_MSRS ? v->arch.vmx->proc & ~PROC_MSR_BITMAP :
-		     v->arch.vmx->proc | PROC_MSR_BITMAP);
+	if (!(v->arch.debug & STATE_DEBUG_MSRS))
+		proc |= PROC_MSR_BITMAP;
+	vmx_proc_set(v, proc);
 }

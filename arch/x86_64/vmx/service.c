@@ -30,7 +30,6 @@ static void inject_gp(void)
 
 static void service_undefined(struct cpu *cpu)
 {
-	(void)cpu;
 	service_inject(VECTOR_UD, EVENT_EXCEPTION, 0);
 }
 
@@ -59,11 +58,22 @@ static void service_rdmsr(struct cpu *cpu)
 	vmx_skip();
 }
 
+/* Noted, so that switching to a user VM needs no RDMSR. LSTAR and CSTAR: canonical; SFMASK's high half is reserved. */
+static int syscall_write(struct cpu *cpu, u32 msr, u64 value)
+{
+	if (msr == MSR_SFMASK ? value >> 32 != 0 : msr != MSR_STAR && (u64)((s64)(value << 16) >> 16) != value)
+		return 1;
+	cpu->syscall_msr[msr - MSR_STAR] = value;
+	wrmsr(msr, value);
+	return 0;
+}
+
 static void service_wrmsr(struct cpu *cpu)
 {
 	u64 value = (u32)cpu->regs.rax | cpu->regs.rdx << 32;
+	u32 msr = (u32)cpu->regs.rcx;
 
-	if (service_msr_write(cpu, (u32)cpu->regs.rcx, value, NULL))
+	if (msr - MSR_STAR < 4 ? syscall_write(cpu, msr, value) : service_msr_write(cpu, msr, value, NULL))
 		inject_gp();
 	else
 		vmx_skip();
@@ -91,13 +101,11 @@ static void service_cr(struct cpu *cpu)
 		vmwrite(VMCS_CR0_SHADOW, vmread(VMCS_CR0_SHADOW) ^ CR0_NE);
 	else
 		inject_gp();
-	(void)cpu;
 }
 
 /* As on the bare machine: Linux's last way to restart. */
 static void service_triple(struct cpu *cpu)
 {
-	(void)cpu;
 	for (;;) {
 		outb(0xcf9, 0x6);
 		outb(0x64, 0xfe);
@@ -161,7 +169,6 @@ static void service_nmi(struct cpu *cpu)
 
 static void service_nmi_window(struct cpu *cpu)
 {
-	(void)cpu;
 	nmi_window(0);
 	service_inject(VECTOR_NMI, EVENT_NMI, 0);
 }
@@ -186,7 +193,6 @@ static void hlt_exiting(int on)
 
 static void service_wbinvd(struct cpu *cpu)
 {
-	(void)cpu;
 	asm volatile("wbinvd" : : : "memory");
 	if (!(vmread(VMCS_GUEST_RFLAGS) & RFLAGS_IF))
 		hlt_exiting(1);
@@ -213,7 +219,6 @@ static void service_mwait(struct cpu *cpu)
 /* INVD would drop our own dirty lines: WBINVD does what it is for, safely. */
 static void service_invd(struct cpu *cpu)
 {
-	(void)cpu;
 	asm volatile("wbinvd" : : : "memory");
 	vmx_skip();
 }
@@ -222,8 +227,9 @@ static void service_invd(struct cpu *cpu)
 static void service_xsetbv(struct cpu *cpu)
 {
 	u64 value = (u32)cpu->regs.rax | cpu->regs.rdx << 32;
+	struct cpuid c = cpuid(0xd, 0);
 
-	if (vmx_cpl() || (u32)cpu->regs.rcx || !fpu_xcr0_of_machine(value)) {
+	if (vmx_cpl() || (u32)cpu->regs.rcx || !fpu_mask || !fpu_xcr0_valid(value, c.eax | (u64)c.edx << 32)) {
 		inject_gp();
 		return;
 	}
@@ -234,7 +240,6 @@ static void service_xsetbv(struct cpu *cpu)
 /* Only in modes that Linux has left for ever: a task gate outside 64-bit mode. */
 static void service_refused(struct cpu *cpu)
 {
-	(void)cpu;
 	inject_gp();
 }
 

@@ -12,6 +12,7 @@
 #include "machine.h"
 #include "phys.h"
 #include "service.h"
+#include "trap.h"
 #include "log.h"
 
 #define MSR_FEATURE_CONTROL 0x3a
@@ -175,8 +176,12 @@ INIT void vmx_maps_init(struct pool *pool)
 	for (i = 0; i < service_msr_count; i++)
 		for (k = service_msrs[i].first; service_msrs[i].vendor & VENDOR_INTEL && k <= service_msrs[i].last; k++)
 			msr_bitmap_set(map, k, service_msrs[i].intercept, 1);
+	for (i = MSR_STAR; i <= MSR_SFMASK; i++)
+		msr_bitmap_set(map, i, 2, 1);
 	vmx_timer_ticks = timer_ticks();
 	vmx_flushes = flushes();
+	vmx_memtype_init();
+	trap_gate(VECTOR_NMI, vmx_trap_nmi);
 }
 
 void vmx_failed(const char *what, u64 operand)
@@ -201,7 +206,7 @@ static INIT void vmx_cpu_enable(struct cpu *cpu)
 	/* Whatever ran before us may have left translations (29.4.3.4). */
 	invept(INVALIDATE_ALL, 0);
 	invvpid_all();
-	cpu->asid_next = VPID_SERVICE + 1;
+	cpu->asid_next = ASID_SERVICE + 1;
 	cpu->asid_max = 0xffff;
 	cpu->asid_generation = 1;
 	cpu->attention = 0;
@@ -265,7 +270,7 @@ void vmx_service_init(struct cpu *cpu, const struct service_entry *e)
 	vmx_vmcs_init(cpu->vmcb_pa, &vmx_service_controls);
 	cpu->launched = 0;
 	vmwrite(VMCS_ENTRY, vmx_service_controls.entry | ENTRY_IA32E);
-	vmwrite(VMCS_VPID, VPID_SERVICE);
+	vmwrite(VMCS_VPID, ASID_SERVICE);
 	vmwrite(VMCS_EPTP, vmx_eptp(service_pt_root()));
 	vmwrite(VMCS_MSR_BITMAP, service_msr_bitmap_pa);
 	vmwrite(VMCS_CR0_MASK, CR0_NE);
@@ -305,7 +310,7 @@ const struct backend vmx_backend = {
 	.format = &ept_format,
 	.leaf = 0x5,
 	.leaf_write = 0x2,
-	.leaf_type_unit = 0x8,
+	.leaf_type = vmx_leaf_type,
 	.leaf_guest = 0x40 | 6 << 3,	/* write-back, whatever the guest's PAT says: Linux has the page so */
 	.leaf_max = vmx_leaf_max,
 	.present = vmx_present,

@@ -8,7 +8,6 @@
 #include "percpu.h"
 #include "vcpu_arch.h"
 
-#define VPID_SERVICE 1u
 
 #define CR4_VMXE (1ull << 13)
 #define DR6_RESET 0xffff0ff0ull
@@ -118,7 +117,7 @@ static inline u64 vmx_eptp(u64 root)
  */
 enum { ENTER_REFUSED = 1, ENTER_ATTENTION = 2 };
 int vmx_enter(struct gprs *regs, u32 launched, const u32 *attention);
-extern u8 vmx_exit[];
+extern u8 vmx_exit[], vmx_trap_nmi[];
 
 /* cpu->attention: what the service VM gets at its next entry. */
 #define ATTENTION_NMI 1u	/* an NMI that came in VMX root, or left a user VM */
@@ -158,6 +157,8 @@ void vmx_service_init(struct cpu *cpu, const struct service_entry *e);
 void vmx_service_loop(struct cpu *cpu) NORETURN;
 
 void vmx_maps_init(struct pool *pool);
+void vmx_memtype_init(void);
+u64 vmx_leaf_type(u64 pa, u64 *end);
 
 /* A slot's value now (the VMCS is current); a slot that the caller changes; all that waits, written. */
 u64 vmx_slot_read(struct vcpu *v, u32 i);
@@ -184,6 +185,5 @@ u32 vmx_event_blocked(struct vcpu *v);
 void vmx_event_windows(struct vcpu *v, u32 windows);
 void vmx_event_step(struct vcpu *v, int on);
 void vmx_guest_run(struct cpu *cpu, struct vcpu *v);
-void vmx_debug_live(struct cpu *cpu, struct vcpu *v);
 
 #endif
