@@ -74,7 +74,7 @@ long apic_set_boot_cpu(void *object, unsigned long id);
 /* mp.c */
 int mp_init(struct vcpu *v);
 void mp_free(struct vcpu *v);
-/* The first step of KVM_RUN: 1, or what it returns because the vCPU was never started. */
+/* The first step of KVM_RUN of a vCPU that was never started: what it returns. */
 int mp_begin(struct vcpu *v, bool immediate);
 /* Everything that vcpu.arch.requests asks for: 1 = enter, 0 = to the VMM, -errno. */
 int mp_work(struct vcpu *v);

@@ -164,7 +164,7 @@ long sync_get_xsave2(void *object, unsigned long arg);
 
 static inline int arch_run_take_regs(struct vcpu *v)
 {
-	return sync_take(v);
+	return unlikely(READ_ONCE(v->run->kvm_valid_regs) | READ_ONCE(v->run->kvm_dirty_regs)) ? sync_take(v) : 0;
 }
 
 static inline void arch_run_give_regs(struct vcpu *v)
@@ -204,14 +204,22 @@ static inline int arch_run_work(struct vcpu *v)
 /* KVM_RUN's first step: 1, or what it returns. */
 static inline int arch_run_start(struct vcpu *v, bool immediate)
 {
-	return mp_begin(v, immediate);
+	return likely(v->arch.mp_state != KVM_MP_STATE_UNINITIALIZED) ? 1 : mp_begin(v, immediate);
 }
 
 /* exits.c */
 /* KVM_RUN's own checks before the completion: 0 or -errno. */
 int arch_run_begin(struct vcpu *v);
+/* The VMM has set request_interrupt_window: does it count? */
+bool arch_wants_window(struct vcpu *v);
+
 /* Fill the driver's half for one entry. Interrupts off. */
-void arch_run_enter(struct vcpu *v);
+static inline void arch_run_enter(struct vcpu *v)
+{
+	v->exit->in.request_window = v->arch.extint_window ||
+		(unlikely(READ_ONCE(v->run->request_interrupt_window)) && arch_wants_window(v));
+}
+
 /* The guest came back: 1 = enter again, 0 = KVM_RUN returns 0, or -errno. */
 int arch_run_exit(struct vcpu *v);
 /* Before another entry: 0 when the VMM waits for an interrupt window that is open, else 1. */

@@ -205,8 +205,6 @@ int mp_begin(struct vcpu *v, bool immediate)
 {
 	int rc;
 
-	if (likely(v->arch.mp_state != KVM_MP_STATE_UNINITIALIZED))
-		return 1;
 	if (immediate)
 		return -EINTR;
 	if (!wakes(v) && !event_waits(v))
