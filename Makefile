@@ -174,7 +174,7 @@ test-ready:
 	@FULL=$(FULL) ONLY="$(ONLY)" test/run
 
 bench-ready: images
-	@if [ -x test/bench/run ]; then test/bench/run; else echo "bench: test/bench/run is not there yet"; exit 1; fi
+	@$(if $(filter arm64,$(ARCH)),test/bench/arm64/run,test/bench/run)
 
 size: $(ELF)
 	@scripts/size

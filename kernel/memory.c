@@ -26,10 +26,11 @@ void memory_init(u32 *table, u64 pages)
 
 void memory_assign(u64 pa, u64 pages, u32 owner)
 {
-	u64 first = pa >> PAGE_SHIFT, i;
+	u64 first = min_u64(pa >> PAGE_SHIFT, record_count);
+	u32 *at = records + first, *end = at + min_u64(pages, record_count - first);
 
-	for (i = first; i < first + pages && i < record_count; i++)
-		records[i] = RECORD(owner, 0);
+	while (at < end)
+		*at++ = RECORD(owner, 0);
 }
 
 u32 memory_owner(u64 pa)
@@ -37,6 +38,19 @@ u32 memory_owner(u64 pa)
 	u64 i = pa >> PAGE_SHIFT;
 
 	return i < record_count ? RECORD_OWNER(READ_ONCE(records[i])) : OWNER_NONE;
+}
+
+u64 memory_run(u64 pa, u64 end)
+{
+	const u32 *at = records + (pa >> PAGE_SHIFT), *last = records + min_u64(end >> PAGE_SHIFT, record_count);
+	u32 owner = memory_owner(pa);
+
+	while (last - at >= 4 && !RECORD_OWNER((at[0] ^ owner) | (at[1] ^ owner) | (at[2] ^ owner) | (at[3] ^ owner)))
+		at += 4;
+	while (at < last && RECORD_OWNER(*at) == owner)
+		at++;
+	/* Past the records there is no RAM. */
+	return at < records + record_count || owner != OWNER_NONE ? (u64)(at - records) << PAGE_SHIFT : end;
 }
 
 static int in_table(u64 pa, u64 pages)

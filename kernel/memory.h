@@ -42,6 +42,9 @@ void memory_unshare(u64 pa, u64 pages);
 /* Owner of the page, OWNER_NONE for what is no RAM. */
 u32 memory_owner(u64 pa);
 
+/* Where the run of pages with pa's owner ends, at most at `end`. */
+u64 memory_run(u64 pa, u64 end);
+
 u64 memory_shares(void);	/* sum of all share counts */
 
 #endif

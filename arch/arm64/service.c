@@ -127,8 +127,7 @@ INIT void service_memory_init(u64 top, struct pool *pool)
 	service_pt = (struct pt) { &stage2_format, pool, pool_alloc(pool), 2 };
 	service_vttbr = stage2_base(&service_pt);
 	for (pa = 0; pa < ram_top; pa = end) {
-		for (end = pa; end < ram_top && service_owns(end) == service_owns(pa); end += PAGE_SIZE)
-			;
+		end = memory_run(pa, ram_top);
 		if (service_owns(pa) && map(pa, (end - pa) / PAGE_SIZE))
 			panic("no memory for the service VM's tables\n");
 	}
