@@ -13,12 +13,6 @@
 
 #include "tenon.h"
 
-enum irqchip_mode {
-	IRQCHIP_NONE,		/* the VMM has it all; KVM_INTERRUPT */
-	IRQCHIP_SPLIT,		/* LAPICs here, PIC and IOAPIC in the VMM */
-	IRQCHIP_KERNEL,		/* KVM_CREATE_IRQCHIP: all here */
-};
-
 static inline bool irqchip_in_kernel(const struct vm *vm)
 {
 	return READ_ONCE(vm->arch.irqchip_mode) != IRQCHIP_NONE;

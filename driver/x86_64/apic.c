@@ -264,17 +264,6 @@ bool apic_takes_interrupt(struct vcpu *v)
 	return v->vm->arch.irqchip_mode == IRQCHIP_SPLIT && lapic_accepts_extint(v) && v->arch.extint_vector < 0;
 }
 
-void apic_run_end(struct vcpu *v)
-{
-	struct kvm_run *run = v->run;
-
-	run->cr8 = apic_cr8(v);
-	if (v->vm->arch.irqchip_mode == IRQCHIP_KERNEL)
-		run->ready_for_interrupt_injection = 1;
-	else if (!apic_takes_interrupt(v))
-		run->ready_for_interrupt_injection = 0;
-}
-
 /* LINT0 in any mode but ExtINT, driven by the PIT: the NMI watchdog of old. */
 void lapic_pit_tick(struct vm *vm)
 {
@@ -586,6 +575,7 @@ void apic_base_set(struct vcpu *v, u64 base)
 void apic_set_cr8(struct vcpu *v, u64 cr8)
 {
 	lapic_set_cr8(&v->arch.lapic, cr8);
+	push_cr8(v);
 	look_again(v);
 }
 

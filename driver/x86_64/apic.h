@@ -56,8 +56,11 @@ int apic_take_extint(struct vcpu *v);
 bool apic_has_extint(struct vcpu *v);
 /* Would KVM_INTERRUPT's vector be kept for the guest? */
 bool apic_takes_interrupt(struct vcpu *v);
-/* What KVM_RUN reports with every exit. */
-void apic_run_end(struct vcpu *v);
+/* What KVM_RUN reports with every exit: 1 when the kernel has the PIC. */
+static inline bool apic_ready(struct vcpu *v)
+{
+	return v->vm->arch.irqchip_mode == IRQCHIP_KERNEL || (v->arch.ready && apic_takes_interrupt(v));
+}
 void apic_scan(struct vcpu *v);
 long apic_get_state(void *object, unsigned long arg);
 long apic_set_state(void *object, unsigned long arg);

@@ -229,11 +229,12 @@ static int (*const exit_table[])(struct vcpu *v) = {
 };
 
 /* What the guest's stay tells the LAPIC: TPR, and whether the PIC's interrupt can go in. */
-static void lapic_exit(struct vcpu *v)
+static inline void lapic_exit(struct vcpu *v)
 {
 	const struct exit_state *out = &v->exit->out;
 
-	lapic_set_cr8(&v->arch.lapic, out->cr8);
+	if (unlikely(apic_cr8(v) != out->cr8))
+		lapic_set_cr8(&v->arch.lapic, out->cr8);
 	if (unlikely(v->arch.extint_window) && out->ready)
 		set_bit(REQUEST_EXTINT, &v->arch.requests);
 	if (unlikely(v->arch.vapic_addr))
@@ -266,12 +267,13 @@ static int options_look(struct vcpu *v)
 
 int arch_run_begin(struct vcpu *v)
 {
-	bool lapic = vcpu_has_lapic(v);
-	u64 cr8 = lapic ? apic_cr8(v) : READ_ONCE(v->run->cr8);
+	u64 cr8 = READ_ONCE(v->run->cr8);
 	int rc = options_look(v);
 
-	if (rc || cr8 > CR8_MAX)
-		return rc ? rc : -EINVAL;
+	if (rc || vcpu_has_lapic(v))
+		return rc;
+	if (cr8 > CR8_MAX)
+		return -EINVAL;
 	v->arch.cr8 = cr8;
 	v->exit->in.cr8 = cr8;
 	v->exit->in.flags |= RESUME_CR8;
@@ -318,9 +320,12 @@ void arch_run_end(struct vcpu *v)
 		v->arch.cr8 = v->exit->in.flags & RESUME_CR8 ? v->exit->in.cr8 : out->cr8;
 	}
 	run->if_flag = v->arch.if_flag;
-	run->ready_for_interrupt_injection = v->arch.ready;
 	run->apic_base = v->arch.lapic.base;
-	run->cr8 = v->arch.cr8;
-	if (vcpu_has_lapic(v))
-		apic_run_end(v);
+	if (vcpu_has_lapic(v)) {
+		run->ready_for_interrupt_injection = apic_ready(v);
+		run->cr8 = apic_cr8(v);
+	} else {
+		run->ready_for_interrupt_injection = v->arch.ready;
+		run->cr8 = v->arch.cr8;
+	}
 }

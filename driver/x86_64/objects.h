@@ -19,6 +19,12 @@ struct mcheck;
 struct routing;
 struct vm_pit;
 
+enum irqchip_mode {
+	IRQCHIP_NONE,		/* the VMM has it all; KVM_INTERRUPT */
+	IRQCHIP_SPLIT,		/* LAPICs here, PIC and IOAPIC in the VMM */
+	IRQCHIP_KERNEL,		/* KVM_CREATE_IRQCHIP: all here */
+};
+
 struct arch_vm {
 	struct vm_clock clock;
 	u64 identity_map;

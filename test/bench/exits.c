@@ -16,11 +16,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "guest.h"
+#include "bench.h"
 
-#define ROUNDS 501u
-#define WARM_UP 100u
-#define VCPUS 4
 #define RESULTS 0x20000ull	/* where guests leave their figures */
 
 static uint64_t samples[ROUNDS];
@@ -57,26 +54,49 @@ static uint64_t clock_cost(void)
 	return median();
 }
 
-static void report(const char *name, uint64_t value)
+void report(const char *name, uint64_t value)
 {
 	printf("%s %lu\n", name, value);
 	fflush(stdout);
 }
 
-/* A VM as benches want it: several vCPUs, of which the first runs. */
-static struct vcpu *bench_guest(const void *code, size_t bytes)
+/* An interrupt that waits behind IF = 0, as most exits of a busy guest find it. */
+static void masked_interrupt(struct vcpu *vcpu)
 {
-	struct vcpu *vcpu = guest_create(64, code, bytes);
+	struct kvm_msi msi = { .address_lo = 0xfee00000, .data = 0x31 };
+	struct kvm_lapic_state state;
 
-	for (int id = 1; id < VCPUS; id++) {
-		struct vcpu *other = vcpu_create(vcpu->vm, id);
-
-		cpuid_set(other, cpuid_supported(vcpu->vm->sys));
-		vcpu_mode(other, 64);
-	}
-	return vcpu;
+	memset(&state, 0, sizeof(state));
+	IOCTL(vcpu->fd, KVM_GET_LAPIC, &state);
+	bytes_put(state.regs + 0xf0, 4, 0x1ff);
+	IOCTL(vcpu->fd, KVM_SET_LAPIC, &state);
+	IOCTL(vcpu->vm->fd, KVM_SIGNAL_MSI, &msi);
 }
-#define BENCH_GUEST(id) bench_guest(code_##id, (size_t)(code_##id##_end - code_##id))
+
+struct vcpu *bench_guest(const void *code, size_t bytes, enum chips chips)
+{
+	struct vm *vm = vm_create(GUEST_MEMORY);
+	struct kvm_cpuid2 *cpuid = cpuid_supported(vm->sys);
+	struct vcpu *first = NULL;
+
+	if (!kvm_capability(vm->fd, KVM_CAP_IRQCHIP))
+		chips = NO_CHIPS;
+	if (chips)
+		IOCTL(vm->fd, KVM_CREATE_IRQCHIP, 0);
+	if (kvm_capability(vm->fd, KVM_CAP_TSC_DEADLINE_TIMER))
+		cpuid_find(cpuid, 1, 0)->ecx |= 1u << 24;
+	for (int id = 0; id < VCPUS; id++) {
+		struct vcpu *vcpu = vcpu_create(vm, id);
+
+		cpuid_set(vcpu, cpuid);
+		vcpu_mode(vcpu, 64);
+		first = first ? first : vcpu;
+	}
+	vm_load(vm, GUEST_CODE, code, bytes);
+	if (chips == CHIPS)
+		masked_interrupt(first);
+	return first;
+}
 
 /* ---- round trips, seen by the VMM */
 
@@ -105,41 +125,40 @@ static void round_trip(const char *name, struct vcpu *vcpu, uint32_t reason)
 
 TEST(round_trips)
 {
-	round_trip("port_out", BENCH_GUEST(port_out), KVM_EXIT_IO);
-	round_trip("port_in", BENCH_GUEST(port_in), KVM_EXIT_IO);
-	round_trip("mmio_write", BENCH_GUEST(mmio_write), KVM_EXIT_MMIO);
-	round_trip("mmio_read", BENCH_GUEST(mmio_read), KVM_EXIT_MMIO);
-	round_trip("hlt", BENCH_GUEST(hlt), KVM_EXIT_HLT);
+	round_trip("port_out", BENCH_GUEST(port_out, CHIPS), KVM_EXIT_IO);
+	round_trip("port_in", BENCH_GUEST(port_in, CHIPS), KVM_EXIT_IO);
+	round_trip("mmio_write", BENCH_GUEST(mmio_write, CHIPS), KVM_EXIT_MMIO);
+	round_trip("mmio_read", BENCH_GUEST(mmio_read, CHIPS), KVM_EXIT_MMIO);
+	round_trip("hlt", BENCH_GUEST(hlt, NO_CHIPS), KVM_EXIT_HLT);
 }
 
-/* ---- answered on the way, seen by the guest: R10 rounds, R11 the leaf, results at RDI */
-
-#define GUEST_LOOP(id, operation)								\
-	GUEST(id, 64,										\
-		"mov $0x20000, %edi\n mov $0x10000000, %ebx\n"					\
-		"1: rdtsc\n mov %eax, %r8d\n" operation "rdtsc\n sub %r8d, %eax\n mov %eax, (%rdi)\n"	\
-		"add $4, %rdi\n dec %r10\n jnz 1b\n out %eax, $0xe0\n")
+/* ---- answered on the way, seen by the guest */
 
 GUEST_LOOP(nothing, "");
 GUEST_LOOP(cpuid, "mov %r11d, %eax\n xor %ecx, %ecx\n mov %rbx, %r9\n cpuid\n mov %r9, %rbx\n");
 GUEST_LOOP(vmmcall, "mov $0x7777, %eax\n vmmcall\n");
 GUEST_LOOP(vmcall, "mov $0x7777, %eax\n vmcall\n");
-GUEST_LOOP(port_write, "out %al, $0x40\n");
+GUEST_LOOP(port_write, "out %al, $0x48\n");
 GUEST_LOOP(mmio_store, "mov %eax, (%rbx)\n");
 
-static uint64_t guest_loop(struct vcpu *vcpu, uint32_t leaf)
+uint64_t guest_loop(struct vcpu *vcpu, uint32_t r11)
 {
 	struct kvm_regs regs;
 
 	regs_get(vcpu, &regs);
 	regs.r10 = WARM_UP + ROUNDS;
-	regs.r11 = leaf;
+	regs.r11 = r11;
 	regs_set(vcpu, &regs);
 	guest_report(vcpu);
 	for (unsigned int i = 0; i < ROUNDS; i++)
 		samples[i] = bytes_get(vcpu->vm->memory + RESULTS + (WARM_UP + i) * 4, 4);
 	vm_destroy(vcpu);
 	return median();
+}
+
+uint64_t guest_loop_cost(void)
+{
+	return guest_loop(BENCH_GUEST(nothing, CHIPS), 0);
 }
 
 static void doorbell(struct vcpu *vcpu, uint64_t address, uint32_t length, uint32_t flags)
@@ -163,22 +182,22 @@ static int intel(void)
 
 TEST(answered_on_the_way)
 {
-	uint64_t nothing = guest_loop(BENCH_GUEST(nothing), 0);
+	uint64_t nothing = guest_loop_cost();
 
-	report("cpuid_first", guest_loop(BENCH_GUEST(cpuid), 0) - nothing);
-	report("cpuid_last", guest_loop(BENCH_GUEST(cpuid), last_leaf()) - nothing);
-	report("hypercall", guest_loop(intel() ? BENCH_GUEST(vmcall) : BENCH_GUEST(vmmcall), 0) - nothing);
+	report("cpuid_first", guest_loop(BENCH_GUEST(cpuid, CHIPS), 0) - nothing);
+	report("cpuid_last", guest_loop(BENCH_GUEST(cpuid, CHIPS), last_leaf()) - nothing);
+	report("hypercall", guest_loop(intel() ? BENCH_GUEST(vmcall, CHIPS) : BENCH_GUEST(vmmcall, CHIPS), 0) - nothing);
 }
 
 TEST(ioeventfds)
 {
-	uint64_t nothing = guest_loop(BENCH_GUEST(nothing), 0);
-	struct vcpu *vcpu = BENCH_GUEST(port_write);
+	uint64_t nothing = guest_loop_cost();
+	struct vcpu *vcpu = BENCH_GUEST(port_write, CHIPS);
 
 	NEED(vcpu->vm->fd, KVM_CAP_IOEVENTFD);
-	doorbell(vcpu, 0x40, 1, KVM_IOEVENTFD_FLAG_PIO);
+	doorbell(vcpu, 0x48, 1, KVM_IOEVENTFD_FLAG_PIO);
 	report("ioeventfd_port", guest_loop(vcpu, 0) - nothing);
-	vcpu = BENCH_GUEST(mmio_store);
+	vcpu = BENCH_GUEST(mmio_store, CHIPS);
 	doorbell(vcpu, MMIO_BASE, 4, 0);
 	report("ioeventfd_mmio", guest_loop(vcpu, 0) - nothing);
 }

@@ -74,6 +74,8 @@ static u32 end_of_interrupt(struct vcpu *v, struct lapic_page *p)
 {
 	u32 vector = highest(p, LAPIC_ISR);
 
+	if (!vector)
+		return EXIT_NONE;
 	*word(p, LAPIC_ISR, vector) &= ~BIT(vector);
 	v->arch.work = 1;
 	if (!(READ_ONCE(p->eoi_exit[vector / 32]) & BIT(vector)))

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * interrupts.c - what interrupts cost: a vCPU's own LAPIC, IPIs between two,
+ * from the VMM to the guest's handler. Needs in-kernel controllers, x2APIC.
+ *
+ * The handler of vector 0x40 ends the interrupt and returns; its instructions
+ * count.
+ */
+#include <pthread.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "bench.h"
+
+#define HANDLER 0x40000ull
+#define VECTOR 0x40u
+#define MSR_APIC_BASE 0x1b
+#define MSR_SVR 0x80f
+#define MSR_LVT_TIMER 0x832
+#define DEADLINE_MODE 0x40000u
+
+GUEST(handler, 64,
+	"push %rax\n push %rcx\n push %rdx\n mov $0x80b, %ecx\n xor %eax, %eax\n xor %edx, %edx\n wrmsr\n"
+	"pop %rdx\n pop %rcx\n pop %rax\n iretq\n");
+
+/* The gate, and the LAPIC in x2APIC mode. */
+static struct vcpu *with_lapic(struct vcpu *vcpu)
+{
+	uint64_t gate = (HANDLER & 0xffff) | (HANDLER & 0xffff0000) << 32 | (uint64_t)CS_SELECTOR << 16 | 0x8e00ull << 32;
+	uint64_t base = 0;
+
+	LOAD(vcpu->vm, HANDLER, handler);
+	memcpy(vcpu->vm->memory + GUEST_IDT + VECTOR * 16, &gate, 8);
+	msr_get(vcpu, MSR_APIC_BASE, &base);
+	REQUIRE(msr_set(vcpu, MSR_APIC_BASE, base | 0xc00) && msr_set(vcpu, MSR_SVR, 0x1ff), "no x2APIC");
+	return vcpu;
+}
+
+#define WRMSR(msr, value) "mov $" #msr ", %ecx\n mov $" #value ", %eax\n xor %edx, %edx\n wrmsr\n"
+#define NOP_WINDOW "sti\n nop\n cli\n"
+#define HLT_WINDOW "sti\n hlt\n cli\n"
+
+GUEST_LOOP(eoi, WRMSR(0x80b, 0));
+GUEST_LOOP(self_nop, WRMSR(0x83f, 0x40) NOP_WINDOW);
+GUEST_LOOP(self_hlt, WRMSR(0x83f, 0x40) HLT_WINDOW);
+GUEST_LOOP(icr_nop, WRMSR(0x830, 0x44040) NOP_WINDOW);
+GUEST_LOOP(icr_hlt, WRMSR(0x830, 0x44040) HLT_WINDOW);
+GUEST_LOOP(deadline, WRMSR(0x6e0, 1) NOP_WINDOW);
+
+static int no_chips(void)
+{
+	return !kvm_capability(kvm_open(), KVM_CAP_IRQCHIP);
+}
+
+#define LOOP(id) guest_loop(with_lapic(BENCH_GUEST(id, CHIPS_QUIET)), 0)
+
+TEST(own_interrupts)
+{
+	uint64_t nothing = guest_loop_cost();
+	struct vcpu *vcpu;
+
+	if (no_chips())
+		test_skip("no interrupt controllers in the kernel");
+	report("eoi", LOOP(eoi) - nothing);
+	report("self_ipi_nop", LOOP(self_nop) - nothing);
+	report("self_ipi_hlt", LOOP(self_hlt) - nothing);
+	report("icr_self_nop", LOOP(icr_nop) - nothing);
+	report("icr_self_hlt", LOOP(icr_hlt) - nothing);
+	vcpu = with_lapic(BENCH_GUEST(deadline, CHIPS_QUIET));
+	REQUIRE(msr_set(vcpu, MSR_LVT_TIMER, DEADLINE_MODE | VECTOR), "no deadline mode");
+	report("deadline_due", guest_loop(vcpu, 0) - nothing);
+}
+
+/* ---- there and back */
+
+GUEST(pong, 64, "1:" HLT_WINDOW "mov $0x830, %ecx\n mov $0x4040, %eax\n xor %edx, %edx\n wrmsr\n jmp 1b\n");
+#define PONG_CODE 0x50000ull
+#define PONG_STACK 0x60000ull
+
+static void *pong_thread(void *argument)
+{
+	struct vcpu *vcpu = argument;
+
+	for (;;)
+		syscall(SYS_ioctl, vcpu->fd, KVM_RUN, 0);
+	return NULL;
+}
+
+/* The second of the bench's vCPUs is another one here: it needs a descriptor of ours. */
+static struct vcpu *second(struct vm *vm)
+{
+	struct kvm_regs regs = { .rip = PONG_CODE, .rsp = PONG_STACK, .rflags = 2 };
+	struct kvm_mp_state runnable = { KVM_MP_STATE_RUNNABLE };
+	struct vcpu *vcpu = vcpu_create(vm, VCPUS);
+
+	cpuid_set(vcpu, cpuid_supported(vm->sys));
+	vcpu_mode(vcpu, 64);
+	LOAD(vm, PONG_CODE, pong);
+	IOCTL(vcpu->fd, KVM_SET_MP_STATE, &runnable);
+	regs_set(vcpu, &regs);
+	return with_lapic(vcpu);
+}
+
+GUEST_LOOP(ping4, "mov $0x830, %ecx\n mov $0x4040, %eax\n mov $4, %edx\n wrmsr\n" HLT_WINDOW);
+
+TEST(both_ways)
+{
+	struct vcpu *vcpu;
+	pthread_t thread;
+
+	if (no_chips())
+		test_skip("no interrupt controllers in the kernel");
+	vcpu = with_lapic(BENCH_GUEST(ping4, CHIPS_QUIET));
+	REQUIRE(!pthread_create(&thread, NULL, pong_thread, second(vcpu->vm)), "no thread");
+	report("ipi_both", guest_loop(vcpu, 0) - guest_loop_cost());
+}
+
+/* ---- from the VMM */
+
+GUEST(waits, 64, "1: sti\n hlt\n cli\n out %eax, $0xe0\n jmp 1b\n");
+
+TEST(from_the_vmm)
+{
+	struct kvm_msi msi = { .address_lo = 0xfee00000, .data = VECTOR };
+	uint64_t samples[ROUNDS], best = ~0ull;
+	struct vcpu *vcpu;
+
+	if (no_chips())
+		test_skip("no interrupt controllers in the kernel");
+	vcpu = with_lapic(BENCH_GUEST(waits, CHIPS_QUIET));
+	for (unsigned int i = 0; i < ROUNDS; i++) {
+		uint32_t low, high;
+
+		asm volatile("rdtsc" : "=a"(low), "=d"(high) :: "memory");
+		samples[i] = low | (uint64_t)high << 32;
+		IOCTL(vcpu->vm->fd, KVM_SIGNAL_MSI, &msi);
+		guest_report(vcpu);
+		asm volatile("rdtsc" : "=a"(low), "=d"(high) :: "memory");
+		samples[i] = (low | (uint64_t)high << 32) - samples[i];
+		best = i >= WARM_UP && samples[i] < best ? samples[i] : best;
+	}
+	report("msi_to_handler", best);
+}
