@@ -35,32 +35,12 @@ struct lapic_page {
 
 #define LAPIC_REG(page, offset) ((page)->reg[(offset) / 4])
 
-/* Offsets (SDM vol. 3, table 11-1). An x2APIC MSR is 0x800 + offset / 16. */
-#define LAPIC_ID 0x20u
-#define LAPIC_VERSION 0x30u
-#define LAPIC_TPR 0x80u
-#define LAPIC_APR 0x90u
-#define LAPIC_PPR 0xa0u
+/* Offsets that the hypervisor knows (SDM vol. 3, table 11-1). An x2APIC MSR is 0x800 + offset / 16. */
 #define LAPIC_EOI 0xb0u
-#define LAPIC_LDR 0xd0u
-#define LAPIC_DFR 0xe0u
 #define LAPIC_SVR 0xf0u
 #define LAPIC_ISR 0x100u
 #define LAPIC_TMR 0x180u
 #define LAPIC_IRR 0x200u
-#define LAPIC_ESR 0x280u
-#define LAPIC_LVT_CMCI 0x2f0u
-#define LAPIC_ICR 0x300u
-#define LAPIC_ICR2 0x310u
-#define LAPIC_LVT_TIMER 0x320u
-#define LAPIC_LVT_THERMAL 0x330u
-#define LAPIC_LVT_PMC 0x340u
-#define LAPIC_LVT_LINT0 0x350u
-#define LAPIC_LVT_LINT1 0x360u
-#define LAPIC_LVT_ERROR 0x370u
-#define LAPIC_TIMER_INIT 0x380u
-#define LAPIC_TIMER_NOW 0x390u
-#define LAPIC_TIMER_DIVIDE 0x3e0u
 #define LAPIC_SELF_IPI 0x3f0u
 #define LAPIC_MSR 0x800u	/* first x2APIC MSR */
 

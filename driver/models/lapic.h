@@ -20,6 +20,28 @@
 #include <stdbool.h>
 #endif
 
+/* The other registers' offsets (SDM volume 3, table 11-1). */
+#define LAPIC_ID 0x20u
+#define LAPIC_VERSION 0x30u
+#define LAPIC_TPR 0x80u
+#define LAPIC_APR 0x90u
+#define LAPIC_PPR 0xa0u
+#define LAPIC_LDR 0xd0u
+#define LAPIC_DFR 0xe0u
+#define LAPIC_ESR 0x280u
+#define LAPIC_LVT_CMCI 0x2f0u
+#define LAPIC_ICR 0x300u
+#define LAPIC_ICR2 0x310u
+#define LAPIC_LVT_TIMER 0x320u
+#define LAPIC_LVT_THERMAL 0x330u
+#define LAPIC_LVT_PMC 0x340u
+#define LAPIC_LVT_LINT0 0x350u
+#define LAPIC_LVT_LINT1 0x360u
+#define LAPIC_LVT_ERROR 0x370u
+#define LAPIC_TIMER_INIT 0x380u
+#define LAPIC_TIMER_NOW 0x390u
+#define LAPIC_TIMER_DIVIDE 0x3e0u
+
 /* IA32_APIC_BASE */
 #define LAPIC_BASE_BSP 0x100ull
 #define LAPIC_BASE_X2 0x400ull
