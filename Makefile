@@ -142,6 +142,11 @@ build/img/arm64/initrd: build/kernel/arm64/release build/driver/arm64/tenon.ko s
 	$(MAKE) -C test/kvm/arm64
 	scripts/arm64/image
 
+# Debian's QEMU and a guest for it, for SHARE=.
+build/img/arm64/guest: build/img/arm64/initrd scripts/arm64/guest
+	scripts/arm64/guest
+	@touch $@
+
 build/kernel/amd64/release build/kernel/cloud/release: build/kernel/%/release: scripts/kernel
 	scripts/kernel $*
 	@touch $@
