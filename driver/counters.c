@@ -57,8 +57,10 @@ static u64 vm_value(struct vm *vm, const struct counter *c)
 	u64 sum = 0;
 	u32 i;
 
-	if (!c->vcpu)
+	if (!c->vcpu) {
+		map_count_pages(vm);
 		return *value_at(&vm->counters, c);
+	}
 	for (i = 0; i < ABI_MAX_VCPUS; i++) {
 		struct vcpu *v = READ_ONCE(vm->vcpu[i]);
 
@@ -213,6 +215,8 @@ static ssize_t image_read(struct file *file, char __user *user, size_t size, lof
 {
 	struct image *m = file->private_data;
 
+	if (m->counted == &m->vm->counters)
+		map_count_pages(m->vm);
 	/* A read beside this one may copy a value twice, each time one that was true. */
 	memcpy(image_values(m), m->counted, m->rows * sizeof(u64));
 	return simple_read_from_buffer(user, size, pos, &m->content, m->bytes);

@@ -13,7 +13,10 @@
 
 #define VM_COUNTERS(X) \
 	X(remote_tlb_flush, CUMULATIVE, NONE, 0) \
-	X(remote_tlb_flush_requests, CUMULATIVE, NONE, 0)
+	X(remote_tlb_flush_requests, CUMULATIVE, NONE, 0) \
+	X(pages_4k, INSTANT, NONE, 0) \
+	X(pages_2m, INSTANT, NONE, 0) \
+	X(pages_1g, INSTANT, NONE, 0)
 
 #define VCPU_COUNTERS(X) \
 	X(halt_wakeup, CUMULATIVE, NONE, 0) \

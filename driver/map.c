@@ -238,10 +238,24 @@ static u32 window_ranges(struct window *w, struct map_range *range)
 
 static_assert(WINDOW_PAGES * sizeof(struct map_range) <= RING_OP_BYTES);
 
-/* The guest has these now. Bits are hints: a lost one costs a mapping made twice. */
-static void window_mapped(struct window *w)
+/* One range that the hypervisor maps in one piece? */
+static bool is_large(const struct map_range *range, u32 n)
 {
+	const u64 bytes = WINDOW_PAGES * PAGE_SIZE;
+
+	return n == 1 && range->pages == WINDOW_PAGES && IS_ALIGNED(range->gpa | range->pa, bytes);
+}
+
+/* The guest has these now. Bits are hints: a lost one costs a mapping made twice. */
+static void window_mapped(struct window *w, bool large)
+{
+	u64 place = w->first / WINDOW_PAGES - w->slot->gfn / WINDOW_PAGES;
 	u32 i;
+
+	if (large)
+		set_bit(place, w->slot->large);
+	else
+		clear_bit(place, w->slot->large);
 
 	for (i = 0; i < w->count; i++) {
 		if (w->pages[i])
@@ -254,6 +268,7 @@ static int window_map(struct window *w)
 {
 	struct map_range *range = ring_begin();
 	u32 n = window_ranges(w, range);
+	bool large = is_large(range, n);
 	s64 done = 0;
 
 	while (n) {
@@ -267,7 +282,7 @@ static int window_map(struct window *w)
 	ring_end();
 	if (n)
 		return done == -ENOMEM ? -ENOMEM : -EFAULT;
-	window_mapped(w);
+	window_mapped(w, large);
 	return 0;
 }
 
@@ -352,8 +367,11 @@ static void forget_mapped(struct slot *slot, u64 gfn, u64 pages)
 {
 	u64 first = max_t(u64, ALIGN_DOWN(gfn, WINDOW_PAGES), slot->gfn) - slot->gfn;
 	u64 end = min(ALIGN(gfn + pages, WINDOW_PAGES), slot->gfn + slot->pages) - slot->gfn;
+	u64 window = gfn / WINDOW_PAGES - slot->gfn / WINDOW_PAGES;
 	u64 word;
 
+	for (; window * WINDOW_PAGES + ALIGN_DOWN(slot->gfn, WINDOW_PAGES) < gfn + pages; window++)
+		clear_bit(window, slot->large);
 	for (word = first / BITS_PER_LONG; word * BITS_PER_LONG < end; word++)
 		WRITE_ONCE(slot->mapped[word], 0);
 }
@@ -376,6 +394,23 @@ void map_remove(struct vm *vm, struct slot *slot, u64 gfn, u64 pages)
 	}
 	/* After the unmapping: a mapping made meanwhile may lose its bit, never keep a false one. */
 	forget_mapped(slot, gfn, pages);
+}
+
+/* By the hints, which are right but for what a race has lost. */
+void map_count_pages(struct vm *vm)
+{
+	int idx = srcu_read_lock(&vm->srcu);
+	const struct slots *slots = srcu_dereference(vm->slots, &vm->srcu);
+	u64 mapped = 0, large = 0;
+	u32 i;
+
+	for (i = 0; i < slots->count; i++) {
+		mapped += bitmap_weight(slots->slot[i]->mapped, slots->slot[i]->pages);
+		large += bitmap_weight(slots->slot[i]->large, slot_windows(slots->slot[i]));
+	}
+	srcu_read_unlock(&vm->srcu, idx);
+	vm->counters.pages_2m = large;
+	vm->counters.pages_4k = mapped - min(mapped, large * WINDOW_PAGES);
 }
 
 /* Unmap what slots have in [start, end) of the process. */

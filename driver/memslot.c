@@ -129,6 +129,7 @@ static void slot_free(struct slot *slot)
 		return;
 	kvfree(slot->dirty);
 	kvfree(slot->mapped);
+	kvfree(slot->large);
 	kfree(slot);
 }
 
@@ -206,7 +207,8 @@ static unsigned long bitmap_bytes(const struct slot *slot)
 static int slot_bitmaps(struct vm *vm, struct slot *new, struct slot *old)
 {
 	new->mapped = kvzalloc(bitmap_bytes(new), GFP_KERNEL_ACCOUNT);
-	if (!new->mapped)
+	new->large = kvzalloc(BITS_TO_LONGS(slot_windows(new)) * sizeof(long), GFP_KERNEL_ACCOUNT);
+	if (!new->mapped || !new->large)
 		return -ENOMEM;
 	if (!(new->flags & KVM_MEM_LOG_DIRTY_PAGES))
 		return 0;

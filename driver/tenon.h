@@ -110,6 +110,7 @@ struct slot {
 	u32 flags;		/* KVM_MEM_* */
 	unsigned long *dirty;	/* one bit per page while KVM_MEM_LOG_DIRTY_PAGES */
 	unsigned long *mapped;	/* one bit per page that the guest surely has; map.c's */
+	unsigned long *large;	/* one bit per 2 MiB that it has in one piece; map.c's */
 };
 
 /* Sorted by gfn, never changed once published. */
@@ -143,6 +144,12 @@ void slot_mark_dirty(struct slot *slot, u64 gfn);
 
 #define WINDOW_PAGES 512u	/* a fault maps within its aligned 2 MiB */
 
+/* Aligned 2 MiB that a slot has a part of. */
+static inline u64 slot_windows(const struct slot *slot)
+{
+	return (slot->gfn + slot->pages - 1) / WINDOW_PAGES - slot->gfn / WINDOW_PAGES + 1;
+}
+
 extern const struct mmu_notifier_ops map_notifier_ops;
 
 /*
@@ -152,6 +159,9 @@ extern const struct mmu_notifier_ops map_notifier_ops;
 int map_fault(struct vcpu *v, struct slot *slot, u64 gfn, bool write);
 /* Take guest pages away; when it returns no CPU uses them. Any context but hard interrupts. */
 void map_remove(struct vm *vm, struct slot *slot, u64 gfn, u64 pages);
+
+/* Bring vm.counters.pages_* up to date. */
+void map_count_pages(struct vm *vm);
 
 /* ---- eventfd.c ---- */
 

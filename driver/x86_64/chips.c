@@ -301,20 +301,23 @@ int ioapic_access(struct vm *vm, u64 gpa, u32 len, void *data, bool write)
 
 /*
  * The vectors of pins whose EOI somebody waits for: levels, pins with a
- * listener, the RTC. A level on its way counts for every vCPU: its entry may
- * name another one by now.
+ * listener, the RTC. What may be on its way counts for every vCPU, because its
+ * entry may name another one by now: levels that wait for their EOI, and all
+ * edges, of which nothing tells it.
  */
 static void fill_from_ioapic(struct irqchip *c, struct vcpu *v, unsigned long *bitmap)
 {
+	bool wanted;
 	u64 entry;
 	u32 pin;
 
 	for (pin = 0; pin < IOAPIC_PINS; pin++) {
 		entry = READ_ONCE(c->ioapic.s.redirtbl[pin].bits);
-		if (!(entry & RTE_LEVEL) && pin != IOAPIC_RTC_PIN &&
-		    !route_wants_ack(c->vm, KVM_IRQCHIP_IOAPIC, pin))
-			continue;
-		if (entry & RTE_REMOTE_IRR || lapic_matches(v, RTE_DEST(entry), entry & RTE_LOGICAL))
+		if (entry & RTE_LEVEL)
+			wanted = entry & RTE_REMOTE_IRR || lapic_matches(v, RTE_DEST(entry), entry & RTE_LOGICAL);
+		else
+			wanted = pin == IOAPIC_RTC_PIN || route_wants_ack(c->vm, KVM_IRQCHIP_IOAPIC, pin);
+		if (wanted)
 			__set_bit(RTE_VECTOR(entry), bitmap);
 	}
 }
