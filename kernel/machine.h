@@ -16,8 +16,8 @@ struct call;
 /* ---- CPUs ---- */
 /* Serves what other CPUs ask of this one (flushes); called by everything that waits. */
 void cpu_poll(void);
-/* Makes a CPU that is in a guest leave it, soon. */
-void cpu_kick(struct cpu *cpu);
+/* Makes a CPU that is in a guest leave it, soon. polls: how often the caller has looked since it first asked. */
+void cpu_kick(struct cpu *cpu, u32 polls);
 
 /* ---- the service VM ---- */
 /*

@@ -197,16 +197,17 @@ static void vm_flush(struct vm *vm)
 {
 	struct vcpu *v;
 	u64 generation = __atomic_add_fetch(&vm->generation, 1, __ATOMIC_SEQ_CST);
-	u32 i;
+	u32 i, polls;
 
 	machine_vm_flush(vm);
 	for (i = 0; i < ABI_MAX_VCPUS; i++) {
 		v = vm->vcpus[i];
 		if (!v || !__atomic_load_n(&v->in_guest, __ATOMIC_SEQ_CST))
 			continue;
-		cpu_kick(cpus[v->cpu]);
-		while (READ_ONCE(v->in_guest) && READ_ONCE(v->seen) < generation)
+		for (polls = 0; READ_ONCE(v->in_guest) && READ_ONCE(v->seen) < generation; polls++) {
+			cpu_kick(cpus[v->cpu], polls);
 			cpu_poll();
+		}
 	}
 }
 

@@ -234,7 +234,7 @@ void cpu_poll(void)
 }
 
 /* Flushes are broadcast, so nobody needs another CPU's attention. */
-void cpu_kick(struct cpu *cpu)
+void cpu_kick(struct cpu *cpu, u32 polls)
 {
-	(void)cpu;
+	(void)cpu, (void)polls;
 }

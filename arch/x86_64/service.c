@@ -102,15 +102,16 @@ static void shootdown(void)
 {
 	u64 generation = __atomic_add_fetch(&service_generation, 1, __ATOMIC_SEQ_CST);
 	struct cpu *c;
-	u32 i;
+	u32 i, polls;
 
 	for (i = 0; i < cpu_count; i++) {
 		c = cpus[i];
 		if (c == cpu_this() || !__atomic_load_n(&c->in_service, __ATOMIC_SEQ_CST))
 			continue;
-		cpu_kick(c);
-		while (READ_ONCE(c->in_service) && READ_ONCE(c->service_seen) < generation)
+		for (polls = 0; READ_ONCE(c->in_service) && READ_ONCE(c->service_seen) < generation; polls++) {
+			cpu_kick(c, polls);
 			cpu_poll();
+		}
 	}
 }
 

@@ -67,9 +67,15 @@ u32 smp_apic_id(void)
 	return x2apic() ? (u32)rdmsr(0x802) : *apic(APIC_ID) >> 24;
 }
 
-void cpu_kick(struct cpu *cpu)
+#define KICK_AGAIN 0x1000000u	/* polls; a power of two */
+
+/*
+ * Once, and again after a long time: an NMI that QEMU 7.2 loses (its VMRUN with
+ * V_IRQ changes the CPU's word of requests without the lock) must hang nobody.
+ */
+void cpu_kick(struct cpu *cpu, u32 polls)
 {
-	if (!__atomic_exchange_n(&cpu->kicked, 1, __ATOMIC_ACQ_REL))
+	if (!(polls % KICK_AGAIN) && (!__atomic_exchange_n(&cpu->kicked, 1, __ATOMIC_ACQ_REL) || polls))
 		icr_send(cpu->apic_id, ICR_NMI | ICR_ASSERT);
 }
 

@@ -599,6 +599,7 @@ TEST(second_cpu_off_and_on)
 	REQUIRE(!second_start(), "the second CPU does not start");
 	for (i = 0; i < 5; i++) {
 		second_run(second_off, 0);
+		REQUIRE(!second_gone(SECOND_MS), "it does not leave in round %u", i);
 		delay_ms(50);
 		REQUIRE(!second_start(), "it does not come back in round %u", i);
 		REQUIRE(!second_wait(SECOND_MS), "it takes no jobs in round %u", i);

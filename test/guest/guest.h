@@ -148,6 +148,7 @@ int second_start(void);
 void second_run(void (*fn)(u64), u64 arg);	/* there, while this CPU goes on */
 int second_wait(u64 ms);			/* 0, or 1: it is not done after that long */
 void second_lost(void);				/* it left its loop: second_start() may bring it back */
+int second_gone(u64 ms);			/* 0, or 1: it has not left its loop after that long */
 #define SECOND_MS 20000
 
 void delay_ms(u64 ms);

@@ -181,7 +181,14 @@ int second_wait(u64 ms)
 
 void second_lost(void)
 {
-	second_alive = 0;
+	WRITE_ONCE(second_alive, 0);
+}
+
+int second_gone(u64 ms)
+{
+	while (READ_ONCE(second_alive) && ms--)
+		delay_ms(1);
+	return READ_ONCE(second_alive) != 0;
 }
 
 void power_off(u32 code)

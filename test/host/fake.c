@@ -75,9 +75,9 @@ void cpu_poll(void)
 	sched_yield();
 }
 
-void cpu_kick(struct cpu *cpu)
+void cpu_kick(struct cpu *cpu, u32 polls)
 {
-	(void)cpu;
+	(void)cpu, (void)polls;
 }
 
 int service_hide(u64 pa, u64 pages)
