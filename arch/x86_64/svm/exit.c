@@ -40,6 +40,7 @@ static inline void guest_skip(struct vcpu *v, u32 length)
 static inline void guest_full(struct vcpu *v, struct exit_state *x)
 {
 	const struct vmcb *b = v->arch.vmcb;
+	u32 i;
 
 	svm_get_regs(v, &x->regs);
 	x->cr0 = b->cr0;
@@ -49,7 +50,8 @@ static inline void guest_full(struct vcpu *v, struct exit_state *x)
 	x->efer = b->efer & ~EFER_SVME;
 	/* VMLOAD state (FS, GS) is in the processor, not yet in the VMCB. */
 	vmsave(v->arch.vmcb_pa);
-	memcpy(x->seg, b->seg, sizeof(x->seg));
+	for (i = 0; i < ARRAY_SIZE(x->seg); i++)
+		x->seg[i] = b->seg[i];
 }
 
 static inline void guest_tag(struct vcpu *v, u32 tag, int all)
