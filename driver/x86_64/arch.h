@@ -112,6 +112,7 @@ int state_apply_sregs(struct vcpu *v, const struct abi_sregs *s);
 int state_apply_events(struct vcpu *v, const struct abi_vcpu_events *e);
 int state_set_tsc_offset(struct vcpu *v, u64 offset);
 int state_add_nmi(struct vcpu *v);	/* as KVM_NMI */
+void state_init(void);
 /* MOV to CR4, CR0: what KVM lets this guest set. */
 bool state_cr4_valid(const struct vcpu *v, u64 cr4);
 bool state_cr0_valid(u64 cr0);
@@ -184,6 +185,8 @@ int cpuid_exit(struct vcpu *v);
 int cpuid_push(struct vcpu *v);
 /* EAX of leaf 1, or KVM's value without one. */
 u32 cpuid_signature(const struct vcpu *v);
+/* A bit that a VMM may offer. */
+bool cpuid_offers(u32 leaf, u32 reg, u32 bit);
 /* CPUID's bit of MONITOR and MWAIT. */
 int cpuid_set_mwait(struct vcpu *v, bool on);
 /* A bit of the guest's table; reg: 0 EAX .. 3 EDX. */

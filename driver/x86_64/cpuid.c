@@ -91,6 +91,18 @@ static struct regs4 ask(u32 leaf, u32 index)
 
 /* ---- what a VMM may offer ---- */
 
+bool cpuid_offers(u32 leaf, u32 reg, u32 bit)
+{
+	struct regs4 machine = ask(leaf, 0);
+	u32 i;
+
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		if (rows[i].leaf == leaf)
+			return (&rows[i].eax)[reg] & (&machine.eax)[reg] & B(bit);
+	}
+	return false;
+}
+
 static u64 xcr0_offered(void)
 {
 	struct regs4 c = ask(0xd, 0);
@@ -220,11 +232,57 @@ long cpuid_supported(void *object, unsigned long arg)
 	return rc;
 }
 
+/* The bits that follow the guest's own state, as the guest would read them now. */
+static void runtime_fill(struct abi_cpuid_entry2 *e, const struct vcpu *v, const struct state_fields *s)
+{
+	if (e->function == 1) {
+		e->ecx = (e->ecx & ~B(27)) | (s->value[STATE_CR4] & X86_CR4_OSXSAVE ? B(27) : 0);
+		if (!(v->arch.lapic.base & MSR_IA32_APICBASE_ENABLE))
+			e->edx &= ~B(9);
+	} else if (e->function == 7 && !e->index) {
+		e->ecx = (e->ecx & ~B(4)) | (s->value[STATE_CR4] & X86_CR4_PKE ? B(4) : 0);
+	} else if (e->function == 0xd && !e->index && boot_cpu_has(X86_FEATURE_XSAVE)) {
+		e->ebx = xstate_size(s->value[STATE_XCR0]);
+	}
+}
+
+static int runtime_update(struct vcpu *v, struct abi_cpuid2 *list)
+{
+	struct state_fields s;
+	int rc = state_read(v, &s);
+	u32 i;
+
+	for (i = 0; !rc && i < list->nent; i++)
+		runtime_fill(&list->entries[i], v, &s);
+	return rc;
+}
+
+/* A copy of the table as the guest would read it now; free with kvfree(). */
+static struct abi_cpuid2 *cpuid_now(struct vcpu *v)
+{
+	struct abi_cpuid2 *list = cpuid_alloc();
+	int rc;
+
+	if (!list)
+		return ERR_PTR(-ENOMEM);
+	memcpy(list, v->arch.cpuid, struct_size(list, entries, v->arch.cpuid->nent));
+	rc = runtime_update(v, list);
+	if (!rc)
+		return list;
+	kvfree(list);
+	return ERR_PTR(rc);
+}
+
 long cpuid_get2(void *object, unsigned long arg)
 {
-	struct vcpu *v = object;
+	struct abi_cpuid2 *list = cpuid_now(object);
+	long rc;
 
-	return list_to_user((void __user *)arg, v->arch.cpuid);
+	if (IS_ERR(list))
+		return PTR_ERR(list);
+	rc = list_to_user((void __user *)arg, list);
+	kvfree(list);
+	return rc;
 }
 
 static const struct abi_cpuid_entry2 *find(const struct abi_cpuid2 *list, u32 leaf)
@@ -355,17 +413,32 @@ int cpuid_set_mwait(struct vcpu *v, bool on)
 	return cpuid_push(v) ?: options_apply(v);
 }
 
+/* Is the table the vCPU's own, but for the bits that follow the guest's state? Else -EINVAL. */
+static long cpuid_same(struct vcpu *v, struct abi_cpuid2 *list)
+{
+	struct abi_cpuid2 *own = cpuid_now(v);
+	long rc;
+
+	if (IS_ERR(own))
+		return PTR_ERR(own);
+	rc = runtime_update(v, list);
+	if (!rc && (list->nent != own->nent || memcmp(list->entries, own->entries, list->nent * sizeof(list->entries[0]))))
+		rc = -EINVAL;
+	kvfree(own);
+	return rc;
+}
+
 /* Hand a table over; it stays the driver's as well. After the first run only the same one is taken. */
-static long cpuid_set(struct vcpu *v, const struct abi_cpuid2 *list)
+static long cpuid_set(struct vcpu *v, struct abi_cpuid2 *list)
 {
 	size_t bytes = struct_size(list, entries, list->nent);
 
 	if (v->arch.ran)
-		return list->nent == v->arch.cpuid->nent &&
-			!memcmp(list->entries, v->arch.cpuid->entries, bytes - sizeof(*list)) ? 0 : -EINVAL;
+		return cpuid_same(v, list);
 	if (!linear_bits_ok(list))
 		return -EINVAL;
 	memcpy(v->arch.cpuid, list, bytes);
+	v->arch.cpuid_set = true;
 	physaddr_note(v);
 	apic_cpuid(v);
 	return cpuid_push(v) ?: options_apply(v);

@@ -195,6 +195,7 @@ int arch_init(void)
 
 	if (rc)
 		return rc;
+	state_init();
 	rc = pvclock_init();
 	if (rc)
 		irqfd_exit();

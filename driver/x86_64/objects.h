@@ -56,6 +56,7 @@ struct arch_vcpu {
 	struct vcpu_options options;
 	u32 debug_control;	/* STATE_DEBUG_* of KVM_SET_GUEST_DEBUG */
 	bool stepped;		/* KVM_GUESTDBG_SINGLESTEP */
+	bool cpuid_set;		/* the VMM has said what CPUID is */
 	bool ran;		/* entered once: CPUID is settled */
 	bool debug_hw;		/* the VMM's breakpoints are in the debug registers; the guest's own: */
 	u64 guest_dr[4], guest_dr7;

@@ -42,16 +42,30 @@ static const struct { u32 bit, leaf, reg, cpuid_bit; } cr4_features[] = {
 	{ 22, 7, 2, 3 },	/* PKE */
 };
 
-bool state_cr4_valid(const struct vcpu *v, u64 cr4)
+/* What a guest of this machine can have at all. */
+static u64 cr4_offered = CR4_ALWAYS;
+
+void state_init(void)
 {
-	u64 allowed = CR4_ALWAYS;
 	u32 i;
 
 	for (i = 0; i < ARRAY_SIZE(cr4_features); i++) {
+		if (cpuid_offers(cr4_features[i].leaf, cr4_features[i].reg, cr4_features[i].cpuid_bit))
+			cr4_offered |= 1ull << cr4_features[i].bit;
+	}
+}
+
+/* Until the VMM has set a CPUID table, all that the machine offers is allowed, as in KVM. */
+bool state_cr4_valid(const struct vcpu *v, u64 cr4)
+{
+	u64 allowed = v->arch.cpuid_set ? CR4_ALWAYS : cr4_offered;
+	u32 i;
+
+	for (i = 0; v->arch.cpuid_set && i < ARRAY_SIZE(cr4_features); i++) {
 		if (cpuid_has(v, cr4_features[i].leaf, cr4_features[i].reg, cr4_features[i].cpuid_bit))
 			allowed |= 1ull << cr4_features[i].bit;
 	}
-	return !(cr4 & ~allowed);
+	return !(cr4 & ~(allowed & cr4_offered));
 }
 
 bool state_cr0_valid(u64 cr0)
