@@ -253,6 +253,19 @@ static void interrupt_put(struct state_fields *f, const u64 *bitmap)
 		}
 }
 
+/*
+ * What KVM_GET_SREGS says of TR is not what the processor keeps: the busy bit is
+ * ours. Handed back unchanged, it leaves the processor's own alone: QEMU's
+ * translator dies of a busy TR at a 32-bit guest's next change of rings.
+ */
+static void tr_keep(struct vcpu *v, struct state_fields *f)
+{
+	u64 now;
+
+	if (arch_is_amd() && !state_read_one(v, 2 * SEG_TR, &now) && (now | 2ull << 16) == f->value[2 * SEG_TR])
+		f->fields &= ~(1ull << 2 * SEG_TR);
+}
+
 int state_set_sregs(struct vcpu *v, const struct abi_sregs *s)
 {
 	struct state_fields f = {};
@@ -261,6 +274,7 @@ int state_set_sregs(struct vcpu *v, const struct abi_sregs *s)
 	apic_base_set(v, s->apic_base);
 	for (i = 0; i < ARRAY_SIZE(segments); i++)
 		segment_put(&f, segments[i].seg, (const struct abi_segment *)((const u8 *)s + segments[i].offset));
+	tr_keep(v, &f);
 	table_put(&f, SEG_GDTR, &s->gdt);
 	table_put(&f, SEG_IDTR, &s->idt);
 	state_put(&f, STATE_CR0, s->cr0);
