@@ -112,7 +112,7 @@ int state_apply_sregs(struct vcpu *v, const struct abi_sregs *s);
 int state_apply_events(struct vcpu *v, const struct abi_vcpu_events *e);
 int state_set_tsc_offset(struct vcpu *v, u64 offset);
 int state_add_nmi(struct vcpu *v);	/* as KVM_NMI */
-void state_init(void);
+void state_offers(void);
 /* MOV to CR4, CR0: what KVM lets this guest set. */
 bool state_cr4_valid(const struct vcpu *v, u64 cr4);
 bool state_cr0_valid(u64 cr0);

@@ -195,7 +195,7 @@ int arch_init(void)
 
 	if (rc)
 		return rc;
-	state_init();
+	state_offers();
 	rc = pvclock_init();
 	if (rc)
 		irqfd_exit();

@@ -45,7 +45,7 @@ static const struct { u32 bit, leaf, reg, cpuid_bit; } cr4_features[] = {
 /* What a guest of this machine can have at all. */
 static u64 cr4_offered = CR4_ALWAYS;
 
-void state_init(void)
+void state_offers(void)
 {
 	u32 i;
 
