@@ -270,7 +270,8 @@ int arch_run_begin(struct vcpu *v)
 	u64 cr8 = READ_ONCE(v->run->cr8);
 	int rc = options_look(v);
 
-	steal_update(v);
+	if (unlikely(v->arch.steal.msr))
+		steal_update(v);
 	if (rc || vcpu_has_lapic(v))
 		return rc;
 	if (cr8 > CR8_MAX)
@@ -298,7 +299,8 @@ int arch_run_again(struct vcpu *v)
 
 	if (unlikely(rc))
 		return rc;
-	steal_check(v);
+	if (unlikely(v->arch.steal.msr))
+		steal_check(v);
 	if (likely(!vmm_wants_window(v)))
 		return 1;
 	/* An exception that waits for the entry comes before any interrupt. */
