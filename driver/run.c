@@ -14,6 +14,9 @@
 
 #include "tenon.h"
 
+/* need_resched() and signal_pending() in one look. */
+#define RUN_STOPPERS (_TIF_NEED_RESCHED | _TIF_SIGPENDING | _TIF_NOTIFY_SIGNAL)
+
 /* As KVM does: the mask counts while a signal is looked for, and no longer. */
 static void run_mask_signals(struct vcpu *v)
 {
@@ -53,7 +56,7 @@ static int run_enter(struct vcpu *v)
 	v->cpu = smp_processor_id();
 	/* Who wants something of this vCPU writes it, then looks at in_guest. */
 	smp_store_mb(v->in_guest, 1);
-	if (unlikely(need_resched() || signal_pending(current) || arch_run_pending(v))) {
+	if (unlikely(READ_ONCE(current_thread_info()->flags) & RUN_STOPPERS || arch_run_pending(v))) {
 		WRITE_ONCE(v->in_guest, 0);
 		local_irq_enable();
 		return run_work(v);

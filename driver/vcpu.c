@@ -126,20 +126,25 @@ static const struct ioctl_row vcpu_ioctls[] = {
 	{ }
 };
 
-static long vcpu_ioctl_locked(struct vcpu *v, u32 number, unsigned long arg)
+/* Not within vcpu_ioctl_locked(): KVM_RUN, which is all that counts, saves the registers that this needs. */
+static noinline long vcpu_ioctl_other(struct vcpu *v, u32 number, unsigned long arg)
 {
 	const struct ioctl_row *row;
-	int rc;
+	int rc = arch_vcpu_flush(v);
 
-	if (number == KVM_RUN)
-		return arg ? -EINVAL : run_vcpu(v);
-	rc = arch_vcpu_flush(v);
 	if (rc)
 		return rc;
 	row = ioctl_find(vcpu_ioctls, number);
 	if (!row)
 		row = ioctl_find(arch_vcpu_ioctls, number);
 	return row ? ioctl_answer(row, v, arg) : vcpu_forward_number(v, number, arg);
+}
+
+static long vcpu_ioctl_locked(struct vcpu *v, u32 number, unsigned long arg)
+{
+	if (unlikely(number != KVM_RUN))
+		return vcpu_ioctl_other(v, number, arg);
+	return arg ? -EINVAL : run_vcpu(v);
 }
 
 static long vcpu_ioctl(struct file *file, unsigned int number, unsigned long arg)

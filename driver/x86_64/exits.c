@@ -36,12 +36,11 @@ static void resume_rip(struct vcpu *v, u64 rip)
 	v->exit->in.flags |= RESUME_RIP;
 }
 
-/* What an IN gives: below 4 bytes it merges into RAX, at 4 it clears the upper half. */
-static void resume_in(struct vcpu *v, u64 rax, u32 size, const void *data)
+/* What an IN gives, 4 bytes whatever its size: below 4 it merges into RAX, at 4 it clears the upper half. */
+static void resume_in(struct vcpu *v, u64 rax, u32 size, u64 value)
 {
-	u64 mask = size < 4 ? (1ull << (8 * size)) - 1 : ~0ull, value = 0;
+	u64 mask = size < 4 ? (1ull << (8 * size)) - 1 : ~0ull;
 
-	memcpy(&value, data, size);
 	v->exit->in.rax = (rax & ~mask) | (value & mask);
 	v->exit->in.flags |= RESUME_RAX;
 }
@@ -55,7 +54,7 @@ static int io_complete(struct vcpu *v)
 	if (v->arch.rip + v->arch.cs_base != v->arch.io_linear)
 		return 1;
 	if (v->arch.io_in)
-		resume_in(v, v->arch.rax, v->arch.io_size, v->pio);
+		resume_in(v, v->arch.rax, v->arch.io_size, *(u32 *)v->pio);
 	resume_rip(v, v->exit->out.next_rip);
 	return 1;
 }
@@ -69,7 +68,7 @@ static noinline bool io_device(struct vcpu *v)
 	if (iodev_access(v, IO_PIO, out->port, out->size, &data, out->write))
 		return false;
 	if (!out->write)
-		resume_in(v, out->data, out->size, &data);
+		resume_in(v, out->data, out->size, data);
 	resume_rip(v, out->next_rip);
 	return true;
 }
@@ -229,25 +228,28 @@ static int (*const exit_table[])(struct vcpu *v) = {
 };
 
 /* What the guest's stay tells the LAPIC: TPR, and whether the PIC's interrupt can go in. */
-static inline void lapic_exit(struct vcpu *v)
+static void lapic_exit(struct vcpu *v)
 {
 	const struct exit_state *out = &v->exit->out;
 
-	if (unlikely(apic_cr8(v) != out->cr8))
+	if (apic_cr8(v) != out->cr8)
 		lapic_set_cr8(&v->arch.lapic, out->cr8);
-	if (unlikely(v->arch.extint_window) && out->ready)
+	if (v->arch.extint_window && out->ready)
 		set_bit(REQUEST_EXTINT, &v->arch.requests);
-	if (unlikely(v->arch.vapic_addr))
+	if (v->arch.vapic_addr)
 		set_bit(REQUEST_VAPIC, &v->arch.requests);
 }
 
-int arch_run_exit(struct vcpu *v)
+static bool lapic_concerned(const struct vcpu *v)
+{
+	return vcpu_has_lapic(v) &&
+		(apic_cr8(v) != v->exit->out.cr8 || v->arch.extint_window || v->arch.vapic_addr);
+}
+
+static inline int exit_dispatch(struct vcpu *v)
 {
 	u32 reason = v->exit->out.reason;
 
-	v->exit->in.flags = 0;
-	if (vcpu_has_lapic(v))
-		lapic_exit(v);
 	/* The most frequent one without an indirect call, which retpolines make dear. */
 	if (reason == EXIT_IO)
 		return exit_io(v);
@@ -256,6 +258,19 @@ int arch_run_exit(struct vcpu *v)
 	v->run->exit_reason = KVM_EXIT_UNKNOWN;
 	v->run->hw.hardware_exit_reason = reason;
 	return 0;
+}
+
+/* Apart, so that the usual way has no call to save registers for. */
+static noinline int exit_lapic(struct vcpu *v)
+{
+	lapic_exit(v);
+	return exit_dispatch(v);
+}
+
+int arch_run_exit(struct vcpu *v)
+{
+	v->exit->in.flags = 0;
+	return unlikely(lapic_concerned(v)) ? exit_lapic(v) : exit_dispatch(v);
 }
 
 /* ---- around an entry ---- */

@@ -8,6 +8,7 @@
  * Called by: exits.c, emulate.c. Concurrency: v->lock; may sleep.
  */
 #include "chips.h"
+#include "models/ioapic.h"
 #include "iodev.h"
 #include "pit_timer.h"
 
@@ -34,6 +35,9 @@ static int mmio_access(struct vcpu *v, u64 gpa, u32 len, void *data, bool write)
 {
 	int rc;
 
+	/* Neither of the two pages. */
+	if (likely((gpa ^ v->arch.lapic.base) >> PAGE_SHIFT && gpa - IOAPIC_DEFAULT_BASE >= IOAPIC_BYTES))
+		return -EOPNOTSUPP;
 	if (!irqchip_in_kernel(v->vm))
 		return -EOPNOTSUPP;
 	rc = lapic_mmio(v, gpa, len, data, write);
