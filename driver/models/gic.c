@@ -193,19 +193,14 @@ static u64 lr_value(struct gic_irq *irq)
 	return lr;
 }
 
-void gic_enter(struct vcpu *v)
+static noinline void fill(struct vcpu *v)
 {
 	struct exit_gic *in = &v->exit->in.gic;
 	struct gic *gic = v->vm->arch.gic;
 	struct gic_cpu *c = v->arch.gic;
-	u32 i, room;
+	u32 i, room = clamp(v->arch.lrs, 1u, GIC_LRS);
 
-	in->lr_count = 0;
-	in->hcr = 0;
-	if (likely(!READ_ONCE(c->count)))
-		return;
 	spin_lock(&gic->lock);
-	room = clamp(v->arch.lrs, 1u, GIC_LRS);
 	if (choose(gic, v, room) > room)
 		in->hcr = GIC_HCR_UNDERFLOW | GIC_HCR_NO_ENTRY;
 	for (i = 0; i < c->loaded_count; i++) {
@@ -214,6 +209,16 @@ void gic_enter(struct vcpu *v)
 	}
 	in->lr_count = c->loaded_count;
 	spin_unlock(&gic->lock);
+}
+
+void gic_enter(struct vcpu *v)
+{
+	struct exit_gic *in = &v->exit->in.gic;
+
+	in->lr_count = 0;
+	in->hcr = 0;
+	if (unlikely(READ_ONCE(v->arch.gic->count)))
+		fill(v);
 }
 
 static void lr_back(struct gic *gic, struct gic_irq *irq, u64 was, u64 is)
@@ -248,7 +253,7 @@ static void eoi_unlisted(struct gic *gic, struct vcpu *v, u32 count)
 	}
 }
 
-void gic_exit(struct vcpu *v)
+static noinline void fold(struct vcpu *v)
 {
 	const struct exit_gic *out = &v->exit->out.gic;
 	struct exit_gic *in = &v->exit->in.gic;
@@ -257,11 +262,6 @@ void gic_exit(struct vcpu *v)
 	unsigned long flags;
 	u32 i, unlisted = out->hcr >> GIC_HCR_EOICOUNT_SHIFT;
 
-	in->vmcr = out->vmcr;
-	memcpy(in->ap0r, out->ap0r, sizeof(in->ap0r));
-	memcpy(in->ap1r, out->ap1r, sizeof(in->ap1r));
-	if (likely(!c->loaded_count && !v->exit->out.timer_level == !c->irq[GIC_TIMER_IRQ].line))
-		return;
 	spin_lock_irqsave(&gic->lock, flags);
 	/* The line first: whether a level is still there decides on the state. */
 	c->irq[GIC_TIMER_IRQ].line = v->exit->out.timer_level;
@@ -272,6 +272,19 @@ void gic_exit(struct vcpu *v)
 	c->loaded_count = 0;
 	gic_update(gic, &c->irq[GIC_TIMER_IRQ]);
 	spin_unlock_irqrestore(&gic->lock, flags);
+}
+
+void gic_exit(struct vcpu *v)
+{
+	const struct exit_gic *out = &v->exit->out.gic;
+	struct exit_gic *in = &v->exit->in.gic;
+	struct gic_cpu *c = v->arch.gic;
+
+	in->vmcr = out->vmcr;
+	memcpy(in->ap0r, out->ap0r, sizeof(in->ap0r));
+	memcpy(in->ap1r, out->ap1r, sizeof(in->ap1r));
+	if (unlikely(c->loaded_count || !v->exit->out.timer_level != !c->irq[GIC_TIMER_IRQ].line))
+		fold(v);
 }
 
 bool gic_wakes(struct vcpu *v)

@@ -15,8 +15,8 @@
 
 extern u8 el2_vectors[];
 int cpu_has_ras, cpu_has_pauth;
+u64 service_hcr, service_cptr, service_mdcr;
 static int has_sve, has_sme;
-static u64 service_mdcr;
 
 static void features(void)
 {
@@ -30,6 +30,8 @@ static void features(void)
 	if (id_field(dfr0, 8) && id_field(dfr0, 8) != 0xf)
 		service_mdcr = read_sysreg(pmcr_el0) >> 11 & MDCR_HPMN;
 	cpu_has_pauth = (isar1 & 0xff000ff0) != 0 || (read_named(ID_AA64ISAR2_EL1) & 0xff00) != 0;
+	service_hcr = HCR_RW | HCR_VM | HCR_PTW | HCR_TSC | (cpu_has_pauth ? HCR_API | HCR_APK : 0);
+	service_cptr = CPTR_RES1 & ~((has_sve ? CPTR_TZ : 0) | (has_sme ? CPTR_TSM : 0));
 }
 
 const char *el2_missing(void)
@@ -48,26 +50,9 @@ const char *el2_missing(void)
 	return NULL;
 }
 
-/* AMO is 0: a physical SError is the service VM's own. Only for a virtual one it must be 1 (D1.3.6.4). */
-u64 el2_service_hcr(const struct cpu *cpu)
-{
-	return HCR_RW | HCR_VM | HCR_PTW | HCR_TSC | (cpu_has_pauth ? HCR_API | HCR_APK : 0) |
-		(unlikely(cpu->serror) ? HCR_VSE | HCR_AMO : 0);
-}
-
-u64 el2_service_cptr(void)
-{
-	return CPTR_RES1 & ~((has_sve ? CPTR_TZ : 0) | (has_sme ? CPTR_TSM : 0));
-}
-
-u64 el2_service_mdcr(void)
-{
-	return service_mdcr;
-}
-
 static void vectors_enable(void)
 {
-	write_sysreg(cptr_el2, el2_service_cptr());
+	write_sysreg(cptr_el2, service_cptr);
 	isb();
 	if (has_sve)
 		write_named(ZCR_EL2, VECTOR_LENGTH_MAX);
@@ -91,7 +76,7 @@ void el2_enable(struct cpu *cpu)
 	write_sysreg(cntvoff_el2, 0);
 	write_sysreg(cntv_ctl_el0, 0);
 	write_sysreg(cnthp_ctl_el2, 0);
-	write_sysreg(mdcr_el2, el2_service_mdcr());
+	write_sysreg(mdcr_el2, service_mdcr);
 	write_named(ICC_SRE_EL2, SRE_ON | SRE_EL1);
 	isb();
 	write_named(ICH_HCR_EL2, 0);

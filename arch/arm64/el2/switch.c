@@ -99,7 +99,7 @@ void guest_load(struct cpu *cpu, struct vcpu *v)
 	tlb_claim(cpu, v);
 	write_sysreg(vmpidr_el2, v->arch.vmpidr);
 	write_sysreg(cptr_el2, CPTR_GUEST);
-	write_sysreg(mdcr_el2, el2_service_mdcr() | MDCR_GUEST);
+	write_sysreg(mdcr_el2, service_mdcr | MDCR_GUEST);
 	write_named(ICC_SRE_EL2, SRE_ON);
 	lr_load(v);
 	if (cpu_has_ras)
@@ -122,8 +122,8 @@ void guest_unload(struct cpu *cpu, struct vcpu *v)
 		write_named(VSESR_EL2, cpu->vsesr);
 	write_sysreg(vttbr_el2, service_vttbr);
 	write_sysreg(vmpidr_el2, cpu->mpidr_full);
-	write_sysreg(cptr_el2, el2_service_cptr());
-	write_sysreg(mdcr_el2, el2_service_mdcr());
+	write_sysreg(cptr_el2, service_cptr);
+	write_sysreg(mdcr_el2, service_mdcr);
 	write_named(ICC_SRE_EL2, SRE_ON | SRE_EL1);
 	lr_unload(v);
 	timer_unload(cpu, v);

@@ -54,9 +54,13 @@ enum { EXIT_KIND_SYNC, EXIT_KIND_IRQ, EXIT_KIND_FIQ, EXIT_KIND_SERROR };
 extern int cpu_has_ras, cpu_has_pauth;
 const char *el2_missing(void);			/* what this CPU lacks, in words; NULL: nothing */
 void el2_enable(struct cpu *cpu);		/* each CPU: all but what a world switch sets */
-u64 el2_service_hcr(const struct cpu *cpu);	/* what the service VM runs with */
-u64 el2_service_cptr(void);
-u64 el2_service_mdcr(void);
+extern u64 service_hcr, service_cptr, service_mdcr;	/* what the service VM runs with */
+
+/* AMO is 0: a physical SError is the service VM's own. Only for a virtual one it must be 1 (D1.3.6.4). */
+static inline u64 el2_service_hcr(const struct cpu *cpu)
+{
+	return unlikely(cpu->serror) ? service_hcr | HCR_VSE | HCR_AMO : service_hcr;
+}
 
 /* el2/switch.c */
 void guest_load(struct cpu *cpu, struct vcpu *v);	/* the service VM's state out, the guest's in */
