@@ -11,8 +11,9 @@
 	.globl	trap_stubs, trap_nmi, trap_sx, trap_stray
 /*
  * An interrupt, which GIF = 0 (or IF = 0 in VMX root) keeps away from us. QEMU
- * 7.2 was once seen to deliver one right behind #VMEXIT all the same (why is not
- * known: docs/status.md). It is dropped, and counted for a debugger.
+ * 7.2 delivers one right behind #VMEXIT all the same, seldom, on the first of
+ * several CPUs: another CPU's XRSTOR changes the word that holds its GIF without
+ * a lock (docs/status.md). It is dropped, and counted for a debugger.
  */
 trap_stray:
 	lock incl	trap_strays(%rip)

@@ -13,6 +13,7 @@
 #include "service.h"
 #include "ring.h"
 #include "log.h"
+#include "console.h"
 
 typedef void (*service_fn)(struct cpu *cpu, struct vmcb *b);
 
@@ -85,6 +86,7 @@ static void fault_in_delivery(struct cpu *cpu, u32 vector)
 		svm_service_inject(cpu, VECTOR_DF, EVENT_EXCEPTION, 1);
 		return;
 	}
+	console_take();
 	log_print("tenon: CPU %u: triple fault of the service VM: reset\n", cpu->index);
 	outb(0xcf9, 2);
 	outb(0xcf9, 6);
