@@ -708,10 +708,19 @@ long apic_vapic_addr(void *object, unsigned long arg)
 		rc = -EINVAL;
 	else
 		v->arch.vapic_addr = va.vapic_addr;
+	v->arch.watch = (v->arch.watch & ~WATCH_VAPIC) | (v->arch.vapic_addr ? WATCH_VAPIC : 0);
 	if (v->arch.vapic_addr)
 		set_bit(REQUEST_VAPIC, &v->arch.requests);
 	srcu_read_unlock(&v->vm->srcu, idx);
 	return rc;
+}
+
+void apic_watch(struct vcpu *v)
+{
+	if (v->arch.watch & WATCH_EXTINT && v->exit->out.ready)
+		set_bit(REQUEST_EXTINT, &v->arch.requests);
+	if (v->arch.watch & WATCH_VAPIC)
+		set_bit(REQUEST_VAPIC, &v->arch.requests);
 }
 
 /* Before an entry: TPR as the guest's patched code left it, and what that code must know of IRR and ISR. */

@@ -20,6 +20,10 @@ enum vcpu_request {
 	REQUEST_STATE,		/* mp_state is not runnable: wait */
 };
 
+/* vcpu.arch.watch */
+#define WATCH_EXTINT 1u		/* the PIC's interrupt waits for the guest */
+#define WATCH_VAPIC 2u		/* vapic_addr is set */
+
 /* Out of the guest, or of its wait, so that it sees what was written before. Any context. */
 void vcpu_kick(struct vcpu *v);
 void vcpu_request(struct vcpu *v, enum vcpu_request request);
@@ -69,6 +73,8 @@ int apic_interrupt(struct vcpu *v, u8 vector);
 long apic_nmi(void *object, unsigned long arg);
 long apic_vapic_addr(void *object, unsigned long arg);
 void apic_sync_vapic(struct vcpu *v);
+/* After an exit with something to be watched. */
+void apic_watch(struct vcpu *v);
 long apic_tpr_reporting(void *object, unsigned long arg);
 /* KVM_CAP_X2APIC_API. */
 int apic_enable_x2apic_api(struct vm *vm, u64 flags);

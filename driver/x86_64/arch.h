@@ -219,7 +219,7 @@ bool arch_wants_window(struct vcpu *v);
 /* Fill the driver's half for one entry. Interrupts off. */
 static inline void arch_run_enter(struct vcpu *v)
 {
-	v->exit->in.request_window = v->arch.extint_window ||
+	v->exit->in.request_window = v->arch.watch & WATCH_EXTINT ||
 		(unlikely(READ_ONCE(v->run->request_interrupt_window)) && arch_wants_window(v));
 }
 

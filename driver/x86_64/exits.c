@@ -227,23 +227,18 @@ static int (*const exit_table[])(struct vcpu *v) = {
 	[EXIT_CPUID] = cpuid_exit,
 };
 
-/* What the guest's stay tells the LAPIC: TPR, and whether the PIC's interrupt can go in. */
-static void lapic_exit(struct vcpu *v)
+/* What the guest's stay tells the LAPIC: CR8 is TPR, and there may be something to look after. */
+static noinline void lapic_exit(struct vcpu *v)
 {
-	const struct exit_state *out = &v->exit->out;
-
-	if (apic_cr8(v) != out->cr8)
-		lapic_set_cr8(&v->arch.lapic, out->cr8);
-	if (v->arch.extint_window && out->ready)
-		set_bit(REQUEST_EXTINT, &v->arch.requests);
-	if (v->arch.vapic_addr)
-		set_bit(REQUEST_VAPIC, &v->arch.requests);
+	lapic_set_cr8(&v->arch.lapic, v->exit->out.cr8);
+	if (v->arch.watch)
+		apic_watch(v);
 }
 
 static bool lapic_concerned(const struct vcpu *v)
 {
 	return vcpu_has_lapic(v) &&
-		(apic_cr8(v) != v->exit->out.cr8 || v->arch.extint_window || v->arch.vapic_addr);
+		(apic_cr8(v) != v->exit->out.cr8 || v->arch.watch);
 }
 
 static inline int exit_dispatch(struct vcpu *v)
@@ -326,6 +321,16 @@ int arch_run_again(struct vcpu *v)
 	return 0;
 }
 
+/* Without a LAPIC CR8 is the VMM's. An emulated MOV to it waits for the next entry. */
+static void cr8_end(struct vcpu *v)
+{
+	const struct exit_page *page = v->exit;
+
+	if (v->entered)
+		v->arch.cr8 = page->in.flags & RESUME_CR8 ? page->in.cr8 : page->out.cr8;
+	v->run->cr8 = v->arch.cr8;
+}
+
 void arch_run_end(struct vcpu *v)
 {
 	const struct exit_state *out = &v->exit->out;
@@ -335,8 +340,6 @@ void arch_run_end(struct vcpu *v)
 		v->arch.ran = true;
 		v->arch.if_flag = out->if_flag;
 		v->arch.ready = out->ready;
-		/* An emulated MOV to CR8 waits for the next entry. */
-		v->arch.cr8 = v->exit->in.flags & RESUME_CR8 ? v->exit->in.cr8 : out->cr8;
 	}
 	run->if_flag = v->arch.if_flag;
 	run->apic_base = v->arch.lapic.base;
@@ -345,6 +348,6 @@ void arch_run_end(struct vcpu *v)
 		run->cr8 = apic_cr8(v);
 	} else {
 		run->ready_for_interrupt_injection = v->arch.ready;
-		run->cr8 = v->arch.cr8;
+		cr8_end(v);
 	}
 }

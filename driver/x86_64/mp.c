@@ -140,11 +140,11 @@ static void look_at_pic(struct vcpu *v)
 	struct exit_resume *in = &v->exit->in;
 	int vector;
 
-	v->arch.extint_window = false;
+	v->arch.watch &= ~WATCH_EXTINT;
 	if (!apic_has_extint(v))
 		return;
 	if (!v->entered || !v->exit->out.ready || in->flags & (RESUME_INJECT | RESUME_SHADOW_STI | RESUME_INTERRUPT)) {
-		v->arch.extint_window = true;
+		v->arch.watch |= WATCH_EXTINT;
 		return;
 	}
 	vector = apic_take_extint(v);
@@ -153,7 +153,8 @@ static void look_at_pic(struct vcpu *v)
 		in->flags |= RESUME_INTERRUPT;
 	}
 	/* The next one, if there is one, waits for the window after this. */
-	v->arch.extint_window = apic_has_extint(v);
+	if (apic_has_extint(v))
+		v->arch.watch |= WATCH_EXTINT;
 }
 
 /* ---- waiting ---- */

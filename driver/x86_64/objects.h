@@ -79,7 +79,7 @@ struct arch_vcpu {
 	u8 sipi_vector;
 	u8 eoi_vector;		/* for KVM_EXIT_IOAPIC_EOI */
 	int extint_vector;	/* split irqchip: KVM_INTERRUPT's, or -1 */
-	bool extint_window;	/* the PIC's interrupt waits for the guest */
+	u8 watch;		/* WATCH_*: what each exit has to look after */
 	bool events_unknown;	/* the hypervisor may hold an NMI */
 	bool tpr_reporting;
 	u64 vapic_addr;		/* KVM_SET_VAPIC_ADDR, 0: none */
