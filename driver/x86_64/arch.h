@@ -173,6 +173,10 @@ static inline void arch_run_give_regs(struct vcpu *v)
 	sync_give(v);
 }
 
+/* flag.c */
+void flag_init(void);
+void flag_exit(void);
+
 /* cpuid.c */
 long cpuid_supported(void *object, unsigned long arg);
 long cpuid_set2(void *object, unsigned long arg);

@@ -199,11 +199,14 @@ int arch_init(void)
 	rc = pvclock_init();
 	if (rc)
 		irqfd_exit();
+	else
+		flag_init();
 	return rc;
 }
 
 void arch_exit(void)
 {
+	flag_exit();
 	pvclock_exit();
 	irqfd_exit();
 }
