@@ -24,19 +24,6 @@
 #define ABI_FEATURES 0u
 
 /*
- * arm64: the SMCCC function ABI_SMCCC_UID (vendor hypervisor UID), by the
- * machine's own conduit, answers ABI_UID_* in W0 to W3.
- * HVC #ABI_HVC with X0 = number, X1 = first argument; X0 = result. All other
- * registers are kept.
- */
-#define ABI_SMCCC_UID 0x8600ff01u
-#define ABI_UID_0 0x6f6e6554u	/* "TenonMicroHV v1 " */
-#define ABI_UID_1 0x7263694du
-#define ABI_UID_2 0x5648436fu
-#define ABI_UID_3 0x20317620u
-#define ABI_HVC 0x544e
-
-/*
  * x86: VMMCALL on AMD's processors, VMCALL on Intel's, with RAX = number, RDI = first argument; RAX = result (0 or
  * more, or -errno). All other registers are kept.
  */

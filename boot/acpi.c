@@ -60,20 +60,13 @@ struct madt_entry {
 	u8 length;
 } PACKED;
 
-struct madt_lapic {
-	struct madt_entry entry;
-	u8 processor;
-	u8 apic_id;
-	u32 flags;
-} PACKED;
-
-struct madt_x2apic {
-	struct madt_entry entry;
-	u16 pad;
-	u32 apic_id;
-	u32 flags;
-	u32 processor;
-} PACKED;
+/* Those of CPUs (ACPI 5.2.12.2, 5.2.12.12): where the id and the flags are. */
+static const struct {
+	u8 type, bytes, id_at, id_bytes, flags_at;
+} cpu_entries[] = {
+	{ MADT_LAPIC, 8, 3, 1, 4 },
+	{ MADT_X2APIC, 16, 4, 4, 8 },
+};
 
 struct madt_wakeup {
 	struct madt_entry entry;
@@ -83,7 +76,7 @@ struct madt_wakeup {
 } PACKED;
 
 _Static_assert(sizeof(struct rsdp) == 36 && sizeof(struct table) == 36 && sizeof(struct madt) == 44, "ACPI 5.2");
-_Static_assert(sizeof(struct madt_lapic) == 8 && sizeof(struct madt_x2apic) == 16 && sizeof(struct madt_wakeup) == 16, "ACPI 5.2.12");
+_Static_assert(sizeof(struct madt_wakeup) == 16, "ACPI 5.2.12");
 
 /* The tables that matter, checked. */
 struct tables {
@@ -201,16 +194,15 @@ static const struct madt_entry *entry_at(const struct madt *madt, u32 at)
 /* 1 and the id, if the entry is that of a CPU that may be started. */
 static int enabled_cpu(const struct madt_entry *e, u32 *apic_id)
 {
-	const struct madt_lapic *lapic = (const struct madt_lapic *)e;
-	const struct madt_x2apic *x2apic = (const struct madt_x2apic *)e;
+	const u8 *bytes = (const u8 *)e;
+	u32 i;
 
-	if (e->type == MADT_LAPIC && e->length >= sizeof(*lapic)) {
-		*apic_id = lapic->apic_id;
-		return lapic->flags & LAPIC_ENABLED;
-	}
-	if (e->type == MADT_X2APIC && e->length >= sizeof(*x2apic)) {
-		*apic_id = x2apic->apic_id;
-		return x2apic->flags & LAPIC_ENABLED;
+	for (i = 0; i < ARRAY_SIZE(cpu_entries); i++) {
+		if (e->type != cpu_entries[i].type || e->length < cpu_entries[i].bytes)
+			continue;
+		*apic_id = 0;
+		memcpy(apic_id, bytes + cpu_entries[i].id_at, cpu_entries[i].id_bytes);
+		return bytes[cpu_entries[i].flags_at] & LAPIC_ENABLED;
 	}
 	return 0;
 }

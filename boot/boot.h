@@ -27,11 +27,12 @@ enum boot_region_type {
 	REGION_BAD = 5,
 };
 
+/* As E820, boot_params and a Multiboot2 memory map have it. */
 struct boot_region {
 	u64 base;
 	u64 size;
 	u32 type;
-};
+} __attribute__((packed));
 
 struct boot_module {
 	u64 pa;
@@ -39,6 +40,7 @@ struct boot_module {
 	char cmdline[BOOT_CMDLINE_BYTES];
 };
 
+/* As Multiboot2 counts, from 1 on. */
 enum boot_fb_type {
 	FB_NONE,
 	FB_INDEXED,

@@ -58,12 +58,6 @@ struct efi_info {
 	u32 signature, systab, desc_size, desc_version, map, map_size, systab_high, map_high;
 } PACKED;
 
-struct e820_entry {
-	u64 base;
-	u64 size;
-	u32 type;
-} PACKED;
-
 struct setup_header {
 	u8 setup_sects;
 	u16 root_flags;
@@ -107,7 +101,7 @@ struct boot_params {
 	struct setup_header header;
 	u8 pad5[0x290 - HEADER_OFFSET - sizeof(struct setup_header)];
 	u8 pad6[0x40];
-	struct e820_entry e820[E820_ENTRIES];
+	struct boot_region e820[E820_ENTRIES];
 	u8 pad7[0x330];
 } PACKED;
 
@@ -119,7 +113,7 @@ struct e820_rest {
 	u64 next;
 	u32 type;
 	u32 length;
-	struct e820_entry entries[BOOT_MAX_REGIONS - E820_ENTRIES];
+	struct boot_region entries[BOOT_MAX_REGIONS - E820_ENTRIES];
 } PACKED;
 
 struct scratch {
@@ -232,23 +226,16 @@ static void fill_screen(struct screen_info *s, const struct boot_info *info)
 		*s = (struct screen_info){ .type = VIDEO_VGA_TEXT, .mode = 3, .columns = 80, .lines = 25, .y = 24, .points = 16 };
 }
 
-static struct e820_entry e820_entry(const struct boot_region *r)
-{
-	return (struct e820_entry){ r->base, r->size, r->type };
-}
-
 static void fill_e820(struct scratch *s, u64 scratch_pa, const struct boot_info *info)
 {
-	u32 i, rest = info->region_count > E820_ENTRIES ? info->region_count - E820_ENTRIES : 0;
+	u32 count = (u32)min_u64(info->region_count, E820_ENTRIES), rest = info->region_count - count;
 
-	s->params.e820_count = info->region_count - rest;
-	for (i = 0; i < s->params.e820_count; i++)
-		s->params.e820[i] = e820_entry(&info->regions[i]);
-	for (i = 0; i < rest; i++)
-		s->rest.entries[i] = e820_entry(&info->regions[E820_ENTRIES + i]);
+	s->params.e820_count = count;
+	memcpy(s->params.e820, info->regions, count * sizeof(struct boot_region));
+	memcpy(s->rest.entries, info->regions + count, rest * sizeof(struct boot_region));
 	if (rest) {
 		s->rest.type = SETUP_E820_EXT;
-		s->rest.length = rest * sizeof(struct e820_entry);
+		s->rest.length = rest * sizeof(struct boot_region);
 		s->params.header.setup_data = scratch_pa + __builtin_offsetof(struct scratch, rest);
 	}
 }

@@ -40,13 +40,6 @@ struct tag_mmap {
 	u32 entry_version;
 };
 
-struct mmap_entry {
-	u64 base;
-	u64 size;
-	u32 type;
-	u32 pad;
-};
-
 struct tag_framebuffer {
 	struct tag tag;
 	u64 pa;
@@ -111,7 +104,7 @@ static u32 region_type(u32 type)
 	return type >= REGION_RAM && type <= REGION_BAD ? type : REGION_RESERVED;
 }
 
-static int read_region(const struct mmap_entry *entry, struct boot_info *info)
+static int read_region(const struct boot_region *entry, struct boot_info *info)
 {
 	u64 size = entry->size;
 	int err;
@@ -133,11 +126,11 @@ static int read_mmap(const struct tag *tag, struct boot_info *info)
 	u32 bytes = tag->size - sizeof(*map), step = map->entry_size, at;
 	int pass, err = 0;
 
-	if (step < sizeof(struct mmap_entry) || step % 8 || step > MBI_MAX_BYTES || info->region_count)
+	if (step < sizeof(struct boot_region) || step % 8 || step > MBI_MAX_BYTES || info->region_count)
 		return bad_info("memory map");
 	for (pass = 0; pass < 2; pass++) {
 		for (at = 0; at + step <= bytes && !err; at += step) {
-			const struct mmap_entry *entry = (const void *)((const u8 *)(map + 1) + at);
+			const struct boot_region *entry = (const void *)((const u8 *)(map + 1) + at);
 
 			if ((entry->type == REGION_RAM) == (pass == 0))
 				err = read_region(entry, info);
@@ -149,15 +142,14 @@ static int read_mmap(const struct tag *tag, struct boot_info *info)
 /* Linux describes a screen with 16-bit fields: what does not fit is no screen. */
 static int read_framebuffer(const struct tag *tag, struct boot_info *info)
 {
-	static const u8 types[] = { [MB2_FB_INDEXED] = FB_INDEXED, [MB2_FB_RGB] = FB_RGB, [MB2_FB_TEXT] = FB_TEXT };
 	const struct tag_framebuffer *from = (const struct tag_framebuffer *)tag;
 	struct boot_framebuffer *fb = &info->fb;
 
-	if (from->type >= sizeof(types) || (from->pitch | from->width | from->height) > 0xffff || from->pa >= PA_LIMIT)
+	if (from->type >= FB_TEXT || (from->pitch | from->width | from->height) > 0xffff || from->pa >= PA_LIMIT)
 		return 0;
-	if (from->type == MB2_FB_RGB && tag->size < __builtin_offsetof(struct tag_framebuffer, rgb[3]))
+	if (from->type + 1 == FB_RGB && tag->size < __builtin_offsetof(struct tag_framebuffer, rgb[3]))
 		return bad_info("framebuffer");
-	*fb = (struct boot_framebuffer){ .type = types[from->type], .pitch = from->pitch, .width = from->width,
+	*fb = (struct boot_framebuffer){ .type = from->type + 1, .pitch = from->pitch, .width = from->width,
 					 .height = from->height, .bpp = from->bpp, .pa = from->pa };
 	if (fb->type == FB_RGB) {
 		fb->red = from->rgb[0];

@@ -19,8 +19,6 @@
 /* Section 3.3 and 3.6: EAX at entry, and the tags behind EBX. */
 #define MB2_LOADER_MAGIC 0x36d76289
 #define MB2_TAG_END 0
-#define MB2_TAG_CMDLINE 1
-#define MB2_TAG_LOADER 2
 #define MB2_TAG_MODULE 3
 #define MB2_TAG_MMAP 6
 #define MB2_TAG_FRAMEBUFFER 8
@@ -29,9 +27,5 @@
 #define MB2_TAG_RSDP_NEW 15
 #define MB2_TAG_EFI_MMAP 17
 #define MB2_TAG_EFI_BS 18
-
-#define MB2_FB_INDEXED 0
-#define MB2_FB_RGB 1
-#define MB2_FB_TEXT 2
 
 #endif

@@ -13,6 +13,7 @@
 #include "service.h"
 #include "vcpu_arch.h"
 #include "abi/hypercall.h"
+#include "abi/arm64/hypercall.h"
 
 #define PSCI_SUCCESS 0
 #define PSCI_NOT_SUPPORTED (-1)

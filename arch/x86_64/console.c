@@ -35,15 +35,12 @@ extern const u8 font_glyphs[95][GLYPH_HEIGHT];
 
 INIT void console_init(void)
 {
-	/* LCR is said in full: some emulated UARTs start with five data bits. */
-	outb(COM1 + 1, 0);
-	outb(COM1 + 3, 0x80);
-	outb(COM1 + 0, 1);
-	outb(COM1 + 1, 0);
-	outb(COM1 + 3, 0x03);
-	outb(COM1 + 2, 0x07);
-	outb(COM1 + 4, 0x03);
-	outb(COM1 + 7, 0x5a);
+	/* Register, value. LCR (3) is said in full: some emulated UARTs start with five data bits. */
+	static const u8 steps[][2] = { { 1, 0 }, { 3, 0x80 }, { 0, 1 }, { 1, 0 }, { 3, 0x03 }, { 2, 0x07 }, { 4, 0x03 }, { 7, 0x5a } };
+	u32 i;
+
+	for (i = 0; i < ARRAY_SIZE(steps); i++)
+		outb(COM1 + steps[i][0], steps[i][1]);
 	serial = inb(COM1 + 7) == 0x5a;
 }
 

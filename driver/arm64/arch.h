@@ -12,8 +12,9 @@
 #include <linux/stringify.h>
 
 #include "arm64/exit.h"
+#include "arm64/hypercall.h"
 
-/* HVC keeps every register but X0 (abi/hypercall.h). */
+/* HVC keeps every register but X0 (abi/arm64/hypercall.h). */
 static inline s64 arch_hypercall(u64 number, u64 arg)
 {
 	register u64 x0 asm("x0") = number;

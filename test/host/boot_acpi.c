@@ -8,6 +8,22 @@
 
 #include "../../boot/acpi.c"
 
+/* The entries of CPUs (ACPI 5.2.12.2, 5.2.12.12). */
+struct madt_lapic {
+	struct madt_entry entry;
+	u8 processor;
+	u8 apic_id;
+	u32 flags;
+} PACKED;
+
+struct madt_x2apic {
+	struct madt_entry entry;
+	u16 pad;
+	u32 apic_id;
+	u32 flags;
+	u32 processor;
+} PACKED;
+
 #define TABLES_PA 0x7fe0000ull
 #define DEST_PA 0x400000ull
 #define DEST_BYTES 0x4000ull

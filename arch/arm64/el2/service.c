@@ -12,6 +12,7 @@
 #include "ring.h"
 #include "errno.h"
 #include "abi/hypercall.h"
+#include "abi/arm64/hypercall.h"
 
 typedef void (*service_fn)(struct cpu *cpu, u64 esr);
 

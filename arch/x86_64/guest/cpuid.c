@@ -20,6 +20,18 @@
 
 int cpu_has_ibpb, cpu_has_tsc_aux;
 
+/* ECX of the leaves with a bit that follows CR4. */
+#define RUNTIME_LEAVES (1u << 1 | 1u << 7)
+
+static NOINLINE u32 runtime_ecx(u32 leaf, u32 subleaf, u64 cr4, u32 ecx)
+{
+	if (leaf == 1)
+		return (ecx & ~LEAF1_ECX_OSXSAVE) | (cr4 & CR4_OSXSAVE ? LEAF1_ECX_OSXSAVE : 0);
+	if (leaf == 7 && subleaf == 0)
+		return (ecx & ~LEAF7_ECX_OSPKE) | (cr4 & CR4_PKE ? LEAF7_ECX_OSPKE : 0);
+	return ecx;
+}
+
 /* ---- the service VM ---- */
 
 static struct cpuid service_own(u32 leaf)
@@ -42,16 +54,14 @@ struct cpuid cpuid_service(u32 leaf, u32 subleaf, u64 cr4)
 	if (leaf - ABI_CPUID_BASE < 2)
 		return service_own(leaf);
 	c = cpuid(leaf, subleaf);
+	c.ecx = runtime_ecx(leaf, subleaf, cr4, c.ecx);
 	switch (leaf) {
 	case 1:
 		c.ecx &= ~(BIT(5) | BIT(6));	/* VMX, SMX */
-		c.ecx = (c.ecx & ~LEAF1_ECX_OSXSAVE) | (cr4 & CR4_OSXSAVE ? LEAF1_ECX_OSXSAVE : 0);
 		break;
 	case 7:
 		if (subleaf == 0)
 			c.ebx &= ~BIT(25);	/* Processor Trace */
-		if (subleaf == 0)
-			c.ecx = (c.ecx & ~LEAF7_ECX_OSPKE) | (cr4 & CR4_PKE ? LEAF7_ECX_OSPKE : 0);
 		break;
 	case 0x80000001:
 		c.ecx &= ~(BIT(2) | BIT(12));	/* SVM, SKINIT */
@@ -99,20 +109,6 @@ static const struct abi_cpuid_entry2 *find(struct vcpu_arch *a, u32 leaf, u32 su
 	return NULL;
 }
 
-/* The leaves with bits that follow the guest's CR4. */
-#define RUNTIME_LEAVES (1u << 1 | 1u << 7)
-
-static NOINLINE void runtime_bits(u32 leaf, u32 subleaf, u64 cr4, struct gprs *r)
-{
-	if (leaf == 1) {
-		r->rcx &= ~(u64)LEAF1_ECX_OSXSAVE;
-		r->rcx |= cr4 & CR4_OSXSAVE ? LEAF1_ECX_OSXSAVE : 0;
-	} else if (leaf == 7 && subleaf == 0) {
-		r->rcx &= ~(u64)LEAF7_ECX_OSPKE;
-		r->rcx |= cr4 & CR4_PKE ? LEAF7_ECX_OSPKE : 0;
-	}
-}
-
 int cpuid_guest(struct vcpu *v, u64 cr4)
 {
 	struct gprs *r = &v->arch.regs;
@@ -126,7 +122,7 @@ int cpuid_guest(struct vcpu *v, u64 cr4)
 	r->rcx = e->ecx;
 	r->rdx = e->edx;
 	if (leaf < 32 && (RUNTIME_LEAVES >> leaf & 1))
-		runtime_bits(leaf, subleaf, cr4, r);
+		r->rcx = runtime_ecx(leaf, subleaf, cr4, e->ecx);
 	return 1;
 }
 

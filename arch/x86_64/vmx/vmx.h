@@ -8,7 +8,8 @@
 #include "percpu.h"
 #include "vcpu_arch.h"
 
-
+#define CR0_NW (1ull << 29)
+#define CR0_CD (1ull << 30)
 #define CR4_VMXE (1ull << 13)
 #define DR6_RESET 0xffff0ff0ull
 #define PAT_RESET 0x0007040600070406ull
@@ -49,6 +50,9 @@ struct vmx_vcpu {
 };
 
 #define APIC_TPR 0x80
+
+static inline u64 read_cr0(void) { u64 v; asm volatile("mov %%cr0, %0" : "=r"(v)); return v; }
+static inline u64 read_cr3(void) { u64 v; asm volatile("mov %%cr3, %0" : "=r"(v)); return v; }
 
 /* VM instructions' failure is a broken invariant: all operands are our own. */
 void vmx_failed(const char *what, u64 operand) NORETURN;

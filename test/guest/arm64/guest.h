@@ -10,6 +10,7 @@
 #include <string.h>
 #include "abi/types.h"
 #include "abi/hypercall.h"
+#include "abi/arm64/hypercall.h"
 #include "abi/ops.h"
 #include "abi/ring.h"
 #include "abi/arm64/exit.h"
