@@ -35,9 +35,15 @@ static void el1_save(u64 *to)
 #undef X
 }
 
+/* The compiler makes a pair of two stores above, but not of two loads here. */
 static void el1_load(const u64 *from)
 {
-#define X(a, b) { u64 a_ = from[EL1_##a], b_ = from[EL1_##b]; write_sysreg(a, a_); write_sysreg(b, b_); }
+	u64 x, y;
+
+#define X(a, b) \
+	asm volatile("ldp %0, %1, [%2, %3]" : "=r"(x), "=r"(y) : "r"(from), "i"(8 * EL1_##a), "m"(*(const u64 (*)[EL1_COUNT])from)); \
+	write_sysreg(a, x); \
+	write_sysreg(b, y);
 	EL1_REGS(X)
 #undef X
 }
