@@ -36,6 +36,7 @@ struct lapic_page {
 #define LAPIC_REG(page, offset) ((page)->reg[(offset) / 4])
 
 /* Offsets that the hypervisor knows (SDM vol. 3, table 11-1). An x2APIC MSR is 0x800 + offset / 16. */
+#define LAPIC_PPR 0xa0u
 #define LAPIC_EOI 0xb0u
 #define LAPIC_SVR 0xf0u
 #define LAPIC_ISR 0x100u

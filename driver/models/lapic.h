@@ -25,7 +25,6 @@
 #define LAPIC_VERSION 0x30u
 #define LAPIC_TPR 0x80u
 #define LAPIC_APR 0x90u
-#define LAPIC_PPR 0xa0u
 #define LAPIC_LDR 0xd0u
 #define LAPIC_DFR 0xe0u
 #define LAPIC_ESR 0x280u

@@ -235,6 +235,56 @@ TEST(guest_resumes)
 	EXPECT(!vm_close(&vm), "OP_VM_DESTROY");
 }
 
+/* ---- a local APIC in the kernel ---- */
+
+#define X2_EOI "\x66\xb9\x0b\x08\x00\x00\x66\x31\xc0\x66\x31\xd2\x0f\x30"	/* wrmsr of 0 to 0x80b */
+#define IN_SERVICE 0x31
+
+static union {
+	struct exit_page exit;
+	u8 bytes[PAGE_SIZE];
+	struct { u8 first[PAGE_SIZE]; struct lapic_page lapic; };
+} apic_pages __attribute__((aligned(4096)));
+
+static u64 msr_exits(const struct vm *vm)
+{
+	return ring_op(N_OP_VM_STATS, vm->handle, 0, NULL, 0) ? ~0ull : ((struct exit_stats *)ring_payload())->exits[EXIT_MSR];
+}
+
+/* The guest ends interrupt 0x31. */
+static s64 end_interrupt(const struct vm *vm, u32 told)
+{
+	struct lapic_page *p = &apic_pages.lapic;
+
+	LAPIC_REG(p, LAPIC_ISR + IN_SERVICE / 32 * 16) = 1u << IN_SERVICE % 32;
+	p->eoi_exit[IN_SERVICE / 32] = told ? 1u << IN_SERVICE % 32 : 0;
+	p->mode = LAPIC_MODE_ON | LAPIC_MODE_X2;
+	p->pir_on = 1;
+	return vm_code(vm, X2_EOI "\xf4", 15);
+}
+
+/* apicv=1: this processor does it without an exit; apicv=0: it cannot. */
+TEST(eoi_of_an_x2apic)
+{
+	u32 *in_service = &LAPIC_REG(&apic_pages.lapic, LAPIC_ISR + IN_SERVICE / 32 * 16);
+	u64 before, exits, apicv = option("apicv", 2);
+	struct vm vm;
+
+	REQUIRE(!ring_setup(), "no ring");
+	memset(&apic_pages, 0, sizeof(apic_pages));
+	LAPIC_REG(&apic_pages.lapic, LAPIC_SVR) = LAPIC_SVR_ON | 0xff;
+	REQUIRE(!vm_open_with(&vm, code, &apic_pages.exit, VCPU_LAPIC), "no VM");
+	before = msr_exits(&vm);
+	EXPECT(end_interrupt(&vm, 0) == EXIT_HLT && !*in_service, "exit %u, in service %x", apic_pages.exit.out.reason, *in_service);
+	exits = msr_exits(&vm) - before;
+	print("note: an EOI cost %llu exits\n", exits);
+	EXPECT(apicv > 1 || exits == !apicv, "%llu exits for an EOI", exits);
+	EXPECT(end_interrupt(&vm, 1) == EXIT_EOI && apic_pages.exit.out.data == IN_SERVICE && !*in_service, "exit %u, vector %llx, in service %x",
+	       apic_pages.exit.out.reason, apic_pages.exit.out.data, *in_service);
+	EXPECT(apic_pages.exit.out.rip == CODE_GPA + 14, "rip %llx", apic_pages.exit.out.rip);
+	EXPECT(!vm_close(&vm), "OP_VM_DESTROY");
+}
+
 /* MSRs, FPU and the rest: what was set comes back. */
 TEST(state_round_trips)
 {

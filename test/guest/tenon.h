@@ -49,6 +49,7 @@ struct vm {
 
 /* 0, or the step's -errno. The pages are the caller's. */
 s64 vm_open(struct vm *vm, void *code_page, struct exit_page *page);
+s64 vm_open_with(struct vm *vm, void *code_page, struct exit_page *page, u32 flags);	/* VCPU_* */
 s64 vm_close(struct vm *vm);
 s64 vm_map(u32 vm, u64 gpa, u64 pa, u64 pages, u64 flags);
 s64 vm_unmap(u32 vm, u64 gpa, u64 pages);

@@ -52,9 +52,9 @@ static s64 give_cpuid(u32 vcpu)
 	return ring_op(N_KVM_SET_CPUID2, vcpu, 0, &list, sizeof(list));
 }
 
-s64 vm_open(struct vm *vm, void *code_page, struct exit_page *page)
+s64 vm_open_with(struct vm *vm, void *code_page, struct exit_page *page, u32 flags)
 {
-	struct vcpu_create c = { 0, 0, (u64)page };
+	struct vcpu_create c = { 0, flags, (u64)page };
 	s64 result;
 
 	*vm = (struct vm) { .block = block_take(), .code = code_page, .page = page };
@@ -76,6 +76,11 @@ s64 vm_open(struct vm *vm, void *code_page, struct exit_page *page)
 	if (result != 1)
 		return result ? result : -EINVAL;
 	return vcpu_reset(vm->vcpu, CODE_GPA);
+}
+
+s64 vm_open(struct vm *vm, void *code_page, struct exit_page *page)
+{
+	return vm_open_with(vm, code_page, page, 0);
 }
 
 s64 vm_close(struct vm *vm)

@@ -55,6 +55,10 @@ u32 lapic_next(struct vcpu *v, u32 cr8, u32 *windows)
 	if (READ_ONCE(p->pir_on) && __atomic_exchange_n(&p->pir_on, 0, __ATOMIC_SEQ_CST))
 		take_posted(p);
 	vector = highest(p, LAPIC_IRR);
+	if (v->arch.apicv) {
+		backend->apic_status(vector | highest(p, LAPIC_ISR) << 8);
+		return 0;
+	}
 	if (vector / 16 <= highest(p, LAPIC_ISR) / 16)
 		return 0;
 	if (vector / 16 <= cr8) {

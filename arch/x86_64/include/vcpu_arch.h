@@ -49,6 +49,7 @@ struct vcpu_arch {
 	u32 work;		/* 0: nothing special at the next entry (no event, window, debugging) */
 	u32 window;		/* this run's request_window */
 	u32 vector_waits;	/* the LAPIC has an interrupt that waits for its window */
+	u32 apicv;		/* the processor itself delivers the LAPIC's */
 	struct lapic_page *lapic;	/* the service VM's memory; NULL: none */
 	u32 asid;
 	u64 asid_generation;
@@ -96,6 +97,7 @@ struct backend {
 	void (*set_regs)(struct vcpu *v, const struct abi_regs *r);
 	void (*set_fields)(struct vcpu *v, u32 flags, const struct exit_resume *in);	/* RESUME_RAX, _RIP, _CR8 and the shadow */
 	void (*debug)(struct vcpu *v);			/* arch.debug or dr_live was set from outside */
+	void (*apic_status)(u32 status);		/* with apicv: highest vector of IRR; of ISR << 8 */
 	void (*nmi_mask)(struct vcpu *v);		/* events.nmi_masked was set from outside */
 	void (*event_inject)(struct vcpu *v, u64 event);	/* goes in with the next entry */
 	u32 (*event_blocked)(struct vcpu *v);		/* BLOCKED_BY_* now */

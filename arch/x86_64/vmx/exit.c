@@ -199,6 +199,21 @@ static int exit_nmi_window(struct cpu *cpu, struct vcpu *v)
 	return 0;
 }
 
+/* The guest has ended an interrupt whose end the driver is to know; RIP is behind it (30.1.4). */
+static int exit_eoi(struct cpu *cpu, struct vcpu *v)
+{
+	v->page->out.data = (u8)vmread(VMCS_QUALIFICATION);
+	return exit_common(v, EXIT_EOI);
+}
+
+/* The processor delivers no virtual interrupt at a HLT that exits: one that it would take ends the HLT. */
+static int exit_halt(struct cpu *cpu, struct vcpu *v)
+{
+	if (v->arch.apicv)
+		v->arch.vector_waits = (vmread(VMCS_INTERRUPT_STATUS) & 0xf0) > (LAPIC_REG(v->arch.lapic, LAPIC_PPR) & 0xf0);
+	return exit_hlt(cpu, v);
+}
+
 /* CR8: the driver's. CR4: what CPUID decides, too. */
 static int exit_cr(struct cpu *cpu, struct vcpu *v)
 {
@@ -298,7 +313,7 @@ static const struct exit_row exits[REASON_COUNT] = {
 	[REASON_TPR_BELOW] = { exit_nmi_window, EXIT_CR },
 	[REASON_CPUID] = { exit_cpuid, EXIT_CPUID },
 	[REASON_GETSEC] = { exit_undefined, EXIT_OTHER },
-	[REASON_HLT] = { exit_hlt, EXIT_HLT },
+	[REASON_HLT] = { exit_halt, EXIT_HLT },
 	[REASON_INVD] = { exit_skip2, EXIT_OTHER },
 	[REASON_RDPMC] = { exit_gp, EXIT_OTHER },
 	[REASON_VMCALL] = { exit_hypercall, EXIT_HYPERCALL },
@@ -310,6 +325,7 @@ static const struct exit_row exits[REASON_COUNT] = {
 	[REASON_WRMSR] = { exit_wrmsr, EXIT_MSR },
 	[REASON_MWAIT] = { exit_monitor, EXIT_OTHER },
 	[REASON_MONITOR] = { exit_monitor, EXIT_OTHER },
+	[REASON_EOI] = { exit_eoi, EXIT_EOI },
 	[REASON_EPT_VIOLATION] = { exit_ept, EXIT_FAULT },
 	[REASON_INVEPT] = { exit_undefined, EXIT_OTHER },
 	[REASON_TIMER] = { exit_interrupt, EXIT_INTR },

@@ -140,7 +140,8 @@ static void cr4_out(u64 cr4)
 int vmx_vcpu_init(struct vcpu *v)
 {
 	struct pool *pool = &v->vm->pool;
-	u64 pa = pool_alloc_pages(pool, 1), state = pool_alloc_pages(pool, 1), apic = pool_alloc_pages(pool, 1);
+	u64 pa = pool_alloc_pages(pool, 1), state = pool_alloc_pages(pool, 1);
+	u64 apic = v->arch.lapic ? v->page_pa + PAGE_SIZE : pool_alloc_pages(pool, 1);
 	struct vmx_vcpu *x = phys_to_virt(state);
 
 	if (!pa || !state || !apic)
@@ -202,11 +203,33 @@ static void domain_flush(void)
 		asm volatile("verw %0" : : "m"(selector) : "cc");
 }
 
+void vmx_apic_status(u32 status)
+{
+	vmwrite(VMCS_INTERRUPT_STATUS, status);
+}
+
+/* A guest's x2APIC is the processor's affair where it can be; an xAPIC's page is the driver's (30.1 to 30.5). */
+static void apicv_load(struct vcpu *v, const struct lapic_page *p)
+{
+	u32 on = (READ_ONCE(p->mode) & (LAPIC_MODE_ON | LAPIC_MODE_X2)) == (LAPIC_MODE_ON | LAPIC_MODE_X2), i;
+
+	if (unlikely(on != v->arch.apicv)) {
+		v->arch.apicv = on;
+		v->arch.work = 1;
+		vmwrite(VMCS_PROC2, vmx_guest_controls.proc2 | (on ? vmx_apicv : 0));
+		vmwrite(VMCS_MSR_BITMAP, on ? vmx_apicv_msr_bitmap_pa : vmx_guest_msr_bitmap_pa);
+	}
+	for (i = 0; on && i < 4; i++)
+		vmwrite(VMCS_EOI_EXIT + 2 * i, READ_ONCE(p->eoi_exit[2 * i]) | (u64)READ_ONCE(p->eoi_exit[2 * i + 1]) << 32);
+}
+
 void vmx_load(struct cpu *cpu, struct vcpu *v)
 {
 	struct vmx_vcpu *x = v->arch.vmx;
 
 	vmx_open(v);
+	if (vmx_apicv && v->arch.lapic)
+		apicv_load(v, v->arch.lapic);
 	x->launched = 0;
 	fpu_load(cpu, v);
 	if (unlikely(v->arch.dr_live)) {

@@ -37,7 +37,8 @@
 
 struct vmx_controls vmx_service_controls, vmx_guest_controls;
 u32 vmx_timer_ticks, vmx_flushes;
-u64 vmx_guest_msr_bitmap_pa;
+u64 vmx_guest_msr_bitmap_pa, vmx_apicv_msr_bitmap_pa;
+u32 vmx_apicv;
 static u64 service_msr_bitmap_pa;
 
 #define EXIT_NEEDED (EXIT_SAVE_DEBUG | EXIT_HOST_64 | EXIT_SAVE_PAT | EXIT_LOAD_PAT | EXIT_SAVE_EFER | EXIT_LOAD_EFER)
@@ -104,6 +105,9 @@ static INIT const char *vmx_missing(void)
 	return NULL;
 }
 
+/* All three, or the local APIC stays software's. */
+#define APICV (PROC2_X2APIC | PROC2_APIC_REGISTERS | PROC2_VIRTUAL_INTERRUPTS)
+
 static INIT int vmx_leaf_max(void)
 {
 	return rdmsr(MSR_VMX_EPT_VPID) & EPT_1G ? 2 : 1;
@@ -131,6 +135,11 @@ static const struct { u32 msr, bits; } guest_direct[] = {
 	{ MSR_SYSENTER_CS, 3 }, { MSR_SYSENTER_ESP, 3 }, { MSR_SYSENTER_EIP, 3 },
 	/* Written once in a guest's life: their values are known, so that switching needs no RDMSR. */
 	{ MSR_STAR, 1 }, { MSR_LSTAR, 1 }, { MSR_CSTAR, 1 }, { MSR_SFMASK, 1 },
+};
+
+/* Where the processor has the x2APIC: TPR; EOI, but for vectors of the EOI bitmap; what is only read. */
+static const struct { u32 msr, bits; } apicv_direct[] = {
+	{ 0x808, 3 }, { 0x80b, 2 }, { 0x802, 1 }, { 0x80a, 1 }, { 0x80f, 1 },
 };
 
 /*
@@ -165,13 +174,20 @@ INIT void vmx_maps_init(struct pool *pool)
 	u8 *map;
 
 	vmx_guest_msr_bitmap_pa = pool_alloc(pool);
+	vmx_apicv_msr_bitmap_pa = pool_alloc(pool);
 	service_msr_bitmap_pa = pool_alloc(pool);
-	if (!vmx_guest_msr_bitmap_pa || !service_msr_bitmap_pa)
+	if (!vmx_guest_msr_bitmap_pa || !vmx_apicv_msr_bitmap_pa || !service_msr_bitmap_pa)
 		panic("no memory for the MSR bitmaps\n");
 	map = phys_to_virt(vmx_guest_msr_bitmap_pa);
 	memset(map, 0xff, PAGE_SIZE);
 	for (i = 0; i < ARRAY_SIZE(guest_direct); i++)
 		msr_bitmap_set(map, guest_direct[i].msr, guest_direct[i].bits, 0);
+	memcpy(phys_to_virt(vmx_apicv_msr_bitmap_pa), map, PAGE_SIZE);
+	map = phys_to_virt(vmx_apicv_msr_bitmap_pa);
+	for (i = 0; i < ARRAY_SIZE(apicv_direct); i++)
+		msr_bitmap_set(map, apicv_direct[i].msr, apicv_direct[i].bits, 0);
+	if ((rdmsr(MSR_VMX_PROC2) >> 32 & APICV) == APICV)
+		vmx_apicv = APICV;
 	map = phys_to_virt(service_msr_bitmap_pa);
 	for (i = 0; i < service_msr_count; i++)
 		for (k = service_msrs[i].first; service_msrs[i].vendor & VENDOR_INTEL && k <= service_msrs[i].last; k++)
@@ -331,6 +347,7 @@ const struct backend vmx_backend = {
 	.set_regs = vmx_set_regs,
 	.set_fields = vmx_set_fields,
 	.debug = vmx_debug,
+	.apic_status = vmx_apic_status,
 	.nmi_mask = vmx_nmi_mask,
 	.event_inject = vmx_event_inject,
 	.event_blocked = vmx_event_blocked,

@@ -24,6 +24,8 @@ extern u32 vmx_flushes;		/* FLUSH_*: what this CPU would leak from one guest to 
 #define FLUSH_L1D 1u
 #define FLUSH_BUFFERS 2u
 extern u64 vmx_guest_msr_bitmap_pa;
+extern u32 vmx_apicv;			/* bits of PROC2 with which the processor has an x2APIC for a guest; 0: it cannot */
+extern u64 vmx_apicv_msr_bitmap_pa;	/* for a guest with it */
 
 /*
  * State beside the VMCS. The first ones are fields of it all the same: read from
@@ -46,7 +48,7 @@ struct vmx_vcpu {
 	u32 launched;
 	u32 proc;		/* VMCS_PROC as it is */
 	u32 threshold;		/* VMCS_TPR_THRESHOLD as it is */
-	u8 *apic;		/* virtual-APIC page: only its TPR is used */
+	u8 *apic;		/* virtual-APIC page: the LAPIC page; without one only a TPR */
 };
 
 #define APIC_TPR 0x80
@@ -183,6 +185,7 @@ void vmx_get_regs(struct vcpu *v, struct abi_regs *r);
 void vmx_set_regs(struct vcpu *v, const struct abi_regs *r);
 void vmx_debug(struct vcpu *v);
 void vmx_nmi_mask(struct vcpu *v);
+void vmx_apic_status(u32 status);
 void vmx_set_fields(struct vcpu *v, u32 flags, const struct exit_resume *in);
 void vmx_event_inject(struct vcpu *v, u64 event);
 u32 vmx_event_blocked(struct vcpu *v);
