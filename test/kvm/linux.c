@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * linux.c - usage: linux [VMLINUZ [INITRD [MEGABYTES]]]: boots a bzImage with
+ * linux.c - usage: linux [TEST...]: boots the bzImage of this disk with
  * nothing but memory and machine.c's devices, and waits for the line with which
- * this repository's guests end. Interrupts go in by KVM_INTERRUPT, so KVM needs
- * no irqchip: a Linux guest where QEMU would take minutes.
+ * this repository's guests end: a Linux guest where QEMU would take minutes. Once
+ * with interrupts by KVM_INTERRUPT, once with KVM's own controllers and timer.
  *
  * See: Documentation/arch/x86/boot.rst in Linux (64-bit boot protocol).
  */
@@ -24,15 +24,17 @@
 #define BOOT_PARAMS 0x20000ull
 #define COMMAND_LINE 0x30000ull
 #define KERNEL 0x1000000ull
+#define MEMORY (96ull << 20)
 #define TICK_NS 4000000
 #define HEADER 0x1f1u
 #define BOOTED "guest: Linux "
 #define ENDED "guest: power-off"
 
-static const char *kernel_path = "/usr/lib/tenon/vmlinuz", *initrd_path = "/usr/lib/tenon/initrd";
-static uint64_t megabytes = 96;
+static const char kernel_path[] = "/usr/lib/tenon/vmlinuz", initrd_path[] = "/usr/lib/tenon/initrd";
 static struct kvm_run *running;
-static int booted, ended;
+static int booted, ended, vm_fd;
+
+#define ALONE "acpi=off nolapic noapic nohz=off highres=off tsc=reliable"
 
 static void line_seen(const char *line)
 {
@@ -78,13 +80,13 @@ static void memory_entry(uint8_t *params, unsigned int index, uint64_t base, uin
 	params[0x1e8] = (uint8_t)(index + 1);
 }
 
-static void params_fill(struct vm *vm, const uint8_t *header, uint64_t initrd, size_t initrd_bytes, int tsc_khz)
+static void params_fill(struct vm *vm, const uint8_t *header, uint64_t initrd, size_t initrd_bytes, const char *words, int tsc_khz)
 {
 	uint8_t *params = vm->memory + BOOT_PARAMS;
 
 	memcpy(params + HEADER, header, 0x11 + header[0x10]);
-	snprintf((char *)vm->memory + COMMAND_LINE, 512, "console=ttyS0 quiet panic=-1 reboot=k acpi=off pci=off nolapic noapic nohz=off "
-		 "highres=off cryptomgr.notests tsc=reliable tsc_early_khz=%d run=guest check=none end=reboot", tsc_khz);
+	snprintf((char *)vm->memory + COMMAND_LINE, 512, "console=ttyS0 quiet panic=-1 reboot=k pci=off cryptomgr.notests "
+		 "tsc_early_khz=%d run=guest check=none end=reboot %s", tsc_khz, words);
 	params[0x210] = 0xff;			/* a loader without a number */
 	put(params, 0x218, initrd, 4);
 	put(params, 0x21c, initrd_bytes, 4);
@@ -93,16 +95,69 @@ static void params_fill(struct vm *vm, const uint8_t *header, uint64_t initrd, s
 	memory_entry(params, 1, 0x100000, vm->bytes - 0x100000);
 }
 
-/* Everything in place, the vCPU at the kernel's 64-bit entry. */
-static struct vcpu *load(void)
+/* ---- ACPI, as little as names one CPU and one I/O APIC (ACPI 6.4, 5.2.5 to 5.2.12) */
+
+#define RSDP 0xe0000ull
+#define XSDT (RSDP + 64)
+#define MADT (RSDP + 128)
+#define TABLE_HEADER 36u
+
+static void checksum(uint8_t *from, size_t bytes, size_t at)
 {
-	struct vm *vm = vm_create(megabytes << 20);
-	struct vcpu *vcpu = vcpu_create(vm, 0);
+	uint8_t sum = 0;
+
+	for (size_t i = 0; i < bytes; i++)
+		sum += from[i];
+	from[at] = (uint8_t)(from[at] - sum);
+}
+
+static void table_put(uint8_t *table, const char *name, const void *body, size_t bytes)
+{
+	memcpy(table, name, 4);
+	bytes_put(table + 4, 4, TABLE_HEADER + bytes);
+	memcpy(table + TABLE_HEADER, body, bytes);
+	checksum(table, TABLE_HEADER + bytes, 9);
+}
+
+static void acpi_tables(uint8_t *memory)
+{
+	static const uint8_t madt[] = {
+		0, 0, 0xe0, 0xfe, 1, 0, 0, 0,			/* local APICs at 0xfee00000; there are PICs, too */
+		0, 8, 0, 0, 1, 0, 0, 0,				/* one is CPU 0's */
+		1, 12, 1, 0, 0, 0, 0xc0, 0xfe, 0, 0, 0, 0,	/* I/O APIC 1 at 0xfec00000 */
+		2, 10, 0, 0, 2, 0, 0, 0, 0, 0,			/* the timer is its line 2 */
+	};
+	const uint64_t tables[] = { MADT };
+	uint8_t *rsdp = memory + RSDP;
+
+	memcpy(rsdp, "RSD PTR ", 8);
+	rsdp[15] = 2;
+	bytes_put(rsdp + 20, 4, 36);
+	bytes_put(rsdp + 24, 8, XSDT);
+	checksum(rsdp, 20, 8);
+	checksum(rsdp, 36, 32);
+	table_put(memory + XSDT, "XSDT", tables, sizeof(tables));
+	table_put(memory + MADT, "APIC", madt, sizeof(madt));
+}
+
+/* Everything in place, the vCPU at the kernel's 64-bit entry. */
+static struct vcpu *load(const char *words, int irqchip)
+{
+	struct vm *vm = vm_create(MEMORY);
+	struct kvm_pit_config pit = { 0 };
+	struct vcpu *vcpu;
 	uint64_t initrd = vm->bytes - (16 << 20);
 	size_t setup, initrd_bytes;
 	struct kvm_regs regs;
 	uint8_t header[128];
 
+	if (irqchip) {
+		IOCTL(vm->fd, KVM_CREATE_IRQCHIP, 0);
+		IOCTL(vm->fd, KVM_CREATE_PIT2, &pit);
+		acpi_tables(vm->memory);
+	}
+	vm_fd = vm->fd;
+	vcpu = vcpu_create(vm, 0);
 	file_load(vm, kernel_path, KERNEL, 0);
 	memcpy(header, vm->memory + KERNEL + HEADER, sizeof(header));
 	REQUIRE(!memcmp(header + 0x11, "HdrS", 4) && header[0x45] & 1, "%s is no bzImage with a 64-bit entry", kernel_path);
@@ -111,7 +166,7 @@ static struct vcpu *load(void)
 	initrd_bytes = file_load(vm, initrd_path, initrd, 0);
 	cpuid_set(vcpu, cpuid_supported(vm->sys));
 	vcpu_mode(vcpu, 64);
-	params_fill(vm, header, initrd, initrd_bytes, ioctl_try(vcpu->fd, KVM_GET_TSC_KHZ, NULL));
+	params_fill(vm, header, initrd, initrd_bytes, words, ioctl_try(vcpu->fd, KVM_GET_TSC_KHZ, NULL));
 	regs_get(vcpu, &regs);
 	regs.rip = KERNEL + 0x200;
 	regs.rsi = BOOT_PARAMS;
@@ -180,12 +235,13 @@ static void halt_exit(struct kvm_run *run)
 	}
 }
 
-static int step(struct vcpu *vcpu)
+static int step(struct vcpu *vcpu, int irqchip)
 {
 	struct kvm_run *run = vcpu->run;
 	int result;
 
-	interrupt_give(vcpu);
+	if (!irqchip)
+		interrupt_give(vcpu);
 	result = run_try(vcpu);
 	REQUIRE(!result || result == -EINTR, "KVM_RUN: %s", strerror(-result));
 	if (result)
@@ -201,23 +257,40 @@ static int step(struct vcpu *vcpu)
 	return !reset_wanted;
 }
 
-TEST_LIMIT(boots, 600)
+static void run(struct vcpu *vcpu, int irqchip)
 {
-	struct vcpu *vcpu = load();
-
 	serial_line = line_seen;
-	running = vcpu->run;
-	ticks_start();
-	while (step(vcpu))
+	while (step(vcpu, irqchip))
 		;
 	REQUIRE(booted, "the guest has not come up");
 	REQUIRE(ended, "the guest has not come to its end");
 }
 
+TEST_LIMIT(boots, 900)
+{
+	struct vcpu *vcpu = load(ALONE, 0);
+
+	running = vcpu->run;
+	ticks_start();
+	run(vcpu, 0);
+}
+
+static void line_to_kvm(unsigned int line, int level)
+{
+	struct kvm_irq_level irq = { .irq = line, .level = (uint32_t)level };
+
+	IOCTL(vm_fd, KVM_IRQ_LINE, &irq);
+}
+
+/* The timer is the local APIC's then: x2APIC, where Linux finds itself on KVM. */
+TEST_LIMIT(boots_with_irqchip, 900)
+{
+	NEED(kvm_open(), KVM_CAP_IRQCHIP);
+	serial_interrupt = line_to_kvm;
+	run(load("", 1), 1);
+}
+
 int main(int argc, char **argv)
 {
-	kernel_path = argc > 1 ? argv[1] : kernel_path;
-	initrd_path = argc > 2 ? argv[2] : initrd_path;
-	megabytes = test_argument(argc, argv, 3, megabytes);
-	return test_main("linux", 1, argv);
+	return test_main("linux", argc, argv);
 }

@@ -10,6 +10,7 @@
 #include "machine.h"
 
 void (*serial_line)(const char *line);
+void (*serial_interrupt)(unsigned int line, int level);
 int reset_wanted;
 
 /* ---- the interrupt controllers: 0 is the first, 1 hangs at its line 2 and gets nothing to do */
@@ -92,7 +93,11 @@ static struct { uint8_t reg[8], divisor[2], empty_reason; char line[256]; unsign
 
 static void serial_update(void)
 {
-	line_set(SERIAL_IRQ, serial.empty_reason && (serial.reg[IER] & 2));
+	int level = serial.empty_reason && (serial.reg[IER] & 2);
+
+	if (serial_interrupt && level != !!(pics[0].request & 1u << SERIAL_IRQ))
+		serial_interrupt(SERIAL_IRQ, level);
+	line_set(SERIAL_IRQ, level);
 }
 
 static void serial_send(char c)

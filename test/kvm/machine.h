@@ -23,6 +23,8 @@ uint32_t interrupt_take(void);
 
 /* Called with each line that the serial port has sent. */
 extern void (*serial_line)(const char *line);
+/* Called when the serial port's interrupt line changes, beside the interrupt controllers here. */
+extern void (*serial_interrupt)(unsigned int line, int level);
 /* The guest has asked for a reset. */
 extern int reset_wanted;
 
