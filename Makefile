@@ -23,7 +23,7 @@ ELF := $(OUT)/tenon.elf
 MAKEFLAGS += --no-builtin-rules
 
 # Names that also mean something to scripts/run reach it through the environment.
-export BACKEND ARCH KERNEL HYPERVISOR CPU EXPECT LOG FIRMWARE CPUS MEM ICOUNT HEADLESS SHARE JOB TIMEOUT CMDLINE QEMU QEMU_ARGS
+export BACKEND ACCEL ARCH KERNEL HYPERVISOR CPU EXPECT LOG FIRMWARE CPUS MEM ICOUNT HEADLESS SHARE JOB TIMEOUT CMDLINE QEMU QEMU_ARGS
 
 all: $(if $(filter arm64,$(ARCH)),$(OUT)/tenon.img,$(ELF)) driver
 
