@@ -63,6 +63,15 @@ static const struct number numbers[] = {
 	N(KIND_VM, KVM_SIGNAL_MSI, sizeof(struct kvm_msi)),
 	N(KIND_VM, KVM_IRQ_LINE, sizeof(struct kvm_irq_level)),
 	N(KIND_VM, KVM_SET_GSI_ROUTING, 4096),
+	N(KIND_VM, KVM_SET_CLOCK, sizeof(struct kvm_clock_data)),
+	N(KIND_VM, KVM_CREATE_IRQCHIP, 0),
+	N(KIND_VM, KVM_CREATE_PIT2, sizeof(struct kvm_pit_config)),
+	N(KIND_VM, KVM_IRQ_LINE_STATUS, sizeof(struct kvm_irq_level)),
+	{ KIND_VM, PLAIN, sizeof(struct kvm_irqchip), KVM_SET_IRQCHIP, KVM_GET_IRQCHIP },
+	{ KIND_VM, PLAIN, sizeof(struct kvm_pit_state2), KVM_SET_PIT2, KVM_GET_PIT2 },
+	{ KIND_VM, PLAIN, sizeof(struct kvm_pit_state), KVM_SET_PIT, KVM_GET_PIT },
+	N(KIND_VM, KVM_REINJECT_CONTROL, sizeof(struct kvm_reinject_control)),
+	{ KIND_VM, GIVES_FD, 0, KVM_GET_STATS_FD, 0 },
 	N(KIND_VCPU, KVM_RUN, 0),
 	N(KIND_VCPU, KVM_RUN, 0),
 	N(KIND_VCPU, KVM_RUN, 0),
@@ -89,6 +98,12 @@ static const struct number numbers[] = {
 	N(KIND_VCPU, KVM_TRANSLATE, sizeof(struct kvm_translation)),
 	N(KIND_VCPU, KVM_TPR_ACCESS_REPORTING, sizeof(struct kvm_tpr_access_ctl)),
 	N(KIND_VCPU, KVM_KVMCLOCK_CTRL, 0),
+	{ KIND_VCPU, PLAIN, sizeof(struct kvm_lapic_state), KVM_SET_LAPIC, KVM_GET_LAPIC },
+	{ KIND_VCPU, PLAIN, sizeof(struct kvm_sregs2), KVM_SET_SREGS2, KVM_GET_SREGS2 },
+	N(KIND_VCPU, KVM_GET_XSAVE2, sizeof(struct kvm_xsave)),
+	N(KIND_VCPU, KVM_X86_SETUP_MCE, 8),
+	N(KIND_VCPU, KVM_X86_SET_MCE, sizeof(struct kvm_x86_mce)),
+	{ KIND_VCPU, GIVES_FD, 0, KVM_GET_STATS_FD, 0 },
 };
 
 struct fuzzer {
@@ -134,11 +149,18 @@ static void fill(struct fuzzer *f, uint8_t *argument, uint32_t bytes)
 			argument[i] = random_next(&f->random);
 }
 
-/* The guest must stay out of this program's memory. */
+/*
+ * The guest must stay out of this program's memory; and QEMU 7.2 takes the paging
+ * of a host away whose guest exits with EFER.LME = 1, CR0.PG = 0 and CR4.PAE = 0.
+ */
 static void tame(const struct number *n, uint8_t *argument)
 {
 	struct kvm_userspace_memory_region *region = (void *)argument;
 	struct kvm_dirty_log *log = (void *)argument;
+	struct kvm_sregs *sregs = (void *)argument;	/* and those of KVM_SET_SREGS2, so far */
+
+	if ((n->number == KVM_SET_SREGS || n->number == KVM_SET_SREGS2) && sregs->efer & 0x100)
+		sregs->cr4 |= 0x20;
 
 	if (n->number == KVM_SET_USER_MEMORY_REGION)
 		region->userspace_addr = AREA + region->userspace_addr % AREA_BYTES;
@@ -237,6 +259,12 @@ TEST_LIMIT(fuzz_ioctl, 3600)
 	REQUIRE(mmap((void *)AREA, AREA_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) ==
 		(void *)AREA, "no memory at %#lx", AREA);
 	shared = vm_create(GUEST_MEMORY);
+	if (seed & 1 && kvm_capability(shared->fd, KVM_CAP_IRQCHIP)) {
+		struct kvm_pit_config pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
+
+		IOCTL(shared->fd, KVM_CREATE_IRQCHIP, 0);
+		IOCTL(shared->fd, KVM_CREATE_PIT2, &pit);
+	}
 	for (unsigned int i = 0; i < VCPUS; i++) {
 		vcpus[i] = vcpu_create(shared, i);
 		cpuid_set(vcpus[i], cpuid_supported(shared->sys));
@@ -262,6 +290,7 @@ int main(int argc, char **argv)
 {
 	calls = test_argument(argc, argv, 1, 10000) / THREADS;
 	seed = test_argument(argc, argv, 2, test_fresh_seed());
-	printf("fuzz_ioctl: %lu calls in each of %d threads, seed %lu\n", calls, THREADS, seed);
+	printf("fuzz_ioctl: %lu calls in each of %d threads, seed %lu%s\n", calls, THREADS, seed,
+	       seed & 1 ? ", interrupt controllers in the kernel" : "");
 	return test_main("fuzz_ioctl", 1, argv);
 }
