@@ -103,16 +103,39 @@ static inline void arch_run_give_regs(struct vcpu *v) { }
 static inline int arch_run_start(struct vcpu *v, bool immediate) { return 1; }
 
 /* exits.c */
+/* A vCPU's first KVM_RUN: 0, or why its VM is not ready. */
+int arch_run_first(struct vcpu *v);
+
 /* KVM_RUN's own checks before the completion: 0 or -errno. */
-int arch_run_begin(struct vcpu *v);
+static inline int arch_run_begin(struct vcpu *v)
+{
+	if (!v->arch.initialized)
+		return -ENOEXEC;
+	if (unlikely(!v->arch.ran)) {
+		int rc = arch_run_first(v);
+
+		if (rc)
+			return rc;
+	}
+	WRITE_ONCE(v->arch.task, current);
+	return 0;
+}
+
 /* Fill the driver's half for one entry. Interrupts off. */
 void arch_run_enter(struct vcpu *v);
 /* The guest came back: 1 = enter again, 0 = KVM_RUN returns 0, or -errno. */
 int arch_run_exit(struct vcpu *v);
 /* Before another entry: 1, or what KVM_RUN returns. */
 int arch_run_again(struct vcpu *v);
+
 /* Fill what KVM_RUN reports with every exit. */
-void arch_run_end(struct vcpu *v);
+static inline void arch_run_end(struct vcpu *v)
+{
+	WRITE_ONCE(v->arch.task, NULL);
+	if (v->entered && !v->exit->in.gic.on)
+		v->run->s.regs.device_irq_level = v->exit->out.timer_level ? KVM_ARM_DEV_EL1_VTIMER : 0;
+}
+
 /* Waits while the vCPU is off: 1, or -EINTR. */
 int wait_for_power(struct vcpu *v);
 /* WFI: until an interrupt input, the deadline (0: none) or a signal. 1. */

@@ -13,7 +13,7 @@
  */
 #include <asm/esr.h>
 
-#include "gic.h"
+#include "gic_state.h"
 
 /* ---- memory ---- */
 
@@ -22,74 +22,94 @@ static u32 mmio_size(u64 esr)
 	return 1u << ((esr & ESR_ELx_SAS) >> ESR_ELx_SAS_SHIFT);
 }
 
-/* `size` bytes of a register in the guest's byte order, or back. */
-static u64 mmio_order(u64 value, u32 size, bool big_endian)
+/* The lowest `size` bytes, swapped. */
+static noinline u64 mmio_swab(u64 value, u32 size)
 {
-	if (big_endian) {
-		switch (size) {
-		case 2: return swab16(value);
-		case 4: return swab32(value);
-		case 8: return swab64(value);
-		}
+	switch (size) {
+	case 2: return swab16(value);
+	case 4: return swab32(value);
+	case 8: return swab64(value);
 	}
-	return size == 8 ? value : value & ((1ull << (8 * size)) - 1);
+	return value & 0xff;
 }
 
-static void set_reg(struct vcpu *v, u64 esr, u64 value)
+/* `size` bytes of a register in the guest's byte order, or back; what lies above them is dropped. */
+static __always_inline u64 mmio_order(u64 value, u32 size, bool big_endian)
 {
-	v->exit->in.reg = (esr & ESR_ELx_SRT_MASK) >> ESR_ELx_SRT_SHIFT;
-	v->exit->in.value = value;
-	v->exit->in.flags |= RESUME_REG;
+	if (unlikely(big_endian))
+		return mmio_swab(value, size);
+	return value & (~0ull >> (64 - 8 * size));
 }
 
 /* What a load leaves in its register: sign and width as its syndrome says. */
-static u64 load_value(struct vcpu *v, u64 value)
+static __always_inline u64 load_value(u64 esr, u64 value, bool big_endian)
 {
-	u64 esr = v->arch.mmio_esr;
 	u32 size = mmio_size(esr);
 
-	value = mmio_order(value, size, v->exit->out.big_endian);
-	if ((esr & ESR_ELx_SSE) && size < 8)
+	value = mmio_order(value, size, big_endian);
+	if (esr & ESR_ELx_SSE)
 		value = sign_extend64(value, 8 * size - 1);
 	return esr & ESR_ELx_SF ? value : (u32)value;
 }
 
 /* The access is done: a load's register, and the next instruction. */
-static int mmio_complete(struct vcpu *v)
+static __always_inline int mmio_done(struct vcpu *v, u64 esr, u64 value)
 {
-	u64 esr = v->arch.mmio_esr, value = 0;
+	struct exit_page *page = v->exit;
+	u32 flags = page->in.flags | RESUME_SKIP;
 
 	if (!(esr & ESR_ELx_WNR)) {
-		memcpy(&value, v->run->mmio.data, mmio_size(esr));
-		set_reg(v, esr, load_value(v, value));
+		page->in.reg = (esr & ESR_ELx_SRT_MASK) >> ESR_ELx_SRT_SHIFT;
+		page->in.value = load_value(esr, value, page->out.big_endian);
+		flags |= RESUME_REG;
 	}
-	v->exit->in.flags |= RESUME_SKIP;
+	page->in.flags = flags;
 	return 1;
 }
 
-static int exit_mmio(struct vcpu *v)
+static int mmio_complete(struct vcpu *v)
+{
+	u64 value;
+
+	memcpy(&value, v->run->mmio.data, sizeof(value));
+	return mmio_done(v, v->arch.mmio_esr, value);
+}
+
+/* An access that the driver ends: the GIC, ioeventfds, zones. Apart from exit_mmio(), so that the VMM's pay for none of it. */
+static noinline bool mmio_take(struct vcpu *v, u64 esr, u64 gpa, u64 data)
+{
+	bool write = esr & ESR_ELx_WNR;
+	u32 size = mmio_size(esr);
+
+	if (!gic_access(v, gpa, size, write, &data) && !(write && io_write(v->vm, IO_MMIO, gpa, size, &data)))
+		return false;
+	mmio_done(v, esr, data);
+	return true;
+}
+
+/* Does it look as if mmio_take() had something for it? */
+static __always_inline bool mmio_ours(struct vcpu *v, u64 gpa, bool write)
+{
+	return (v->vm->arch.gic && gic_covers(v->vm->arch.gic, gpa)) || (write && rcu_access_pointer(v->vm->io[IO_MMIO]));
+}
+
+static __always_inline int exit_mmio(struct vcpu *v)
 {
 	const struct exit_state *out = &v->exit->out;
-	bool write = out->esr & ESR_ELx_WNR;
-	u32 size = mmio_size(out->esr);
+	u64 esr = out->esr, gpa = out->gpa, data = 0;
+	bool write = esr & ESR_ELx_WNR;
 	struct kvm_run *run = v->run;
-	u64 data = write ? mmio_order(out->data, size, out->big_endian) : 0;
+	u32 size = mmio_size(esr);
 
-	if (!(out->esr & ESR_ELx_ISV))
+	if (unlikely(!(esr & ESR_ELx_ISV)))
 		return -ENOSYS;
-	v->arch.mmio_esr = out->esr;
-	if (gic_access(v, out->gpa, size, write, &data)) {
-		if (!write)
-			set_reg(v, out->esr, load_value(v, data));
-		v->exit->in.flags |= RESUME_SKIP;
+	if (write)
+		data = mmio_order(out->data, size, out->big_endian);
+	if (mmio_ours(v, gpa, write) && mmio_take(v, esr, gpa, data))
 		return 1;
-	}
-	if (write && io_write(v->vm, IO_MMIO, out->gpa, size, &data)) {
-		v->exit->in.flags |= RESUME_SKIP;
-		return 1;
-	}
+	v->arch.mmio_esr = esr;
 	run->exit_reason = KVM_EXIT_MMIO;
-	run->mmio.phys_addr = out->gpa;
+	run->mmio.phys_addr = gpa;
 	run->mmio.len = size;
 	run->mmio.is_write = write;
 	memcpy(run->mmio.data, &data, sizeof(data));
@@ -245,7 +265,7 @@ int arch_run_exit(struct vcpu *v)
 /* ---- around an entry ---- */
 
 /* From now on the VM keeps its GIC, or has none. */
-static int first_run(struct vcpu *v)
+int arch_run_first(struct vcpu *v)
 {
 	struct vm *vm = v->vm;
 	int rc;
@@ -257,20 +277,6 @@ static int first_run(struct vcpu *v)
 	mutex_unlock(&vm->lock);
 	v->exit->in.gic.on = vm->arch.gic != NULL;
 	return rc;
-}
-
-int arch_run_begin(struct vcpu *v)
-{
-	if (!v->arch.initialized)
-		return -ENOEXEC;
-	if (unlikely(!v->arch.ran)) {
-		int rc = first_run(v);
-
-		if (rc)
-			return rc;
-	}
-	WRITE_ONCE(v->arch.task, current);
-	return 0;
 }
 
 /* Lines are read with interrupts off: a change that comes later brings its kick. */
@@ -298,11 +304,4 @@ int arch_run_again(struct vcpu *v)
 		return -EINTR;
 	}
 	return rc;
-}
-
-void arch_run_end(struct vcpu *v)
-{
-	WRITE_ONCE(v->arch.task, NULL);
-	if (v->entered && !v->exit->in.gic.on)
-		v->run->s.regs.device_irq_level = v->exit->out.timer_level ? KVM_ARM_DEV_EL1_VTIMER : 0;
 }

@@ -193,7 +193,7 @@ static u64 lr_value(struct gic_irq *irq)
 	return lr;
 }
 
-static noinline void fill(struct vcpu *v)
+void gic_fill(struct vcpu *v)
 {
 	struct exit_gic *in = &v->exit->in.gic;
 	struct gic *gic = v->vm->arch.gic;
@@ -209,16 +209,6 @@ static noinline void fill(struct vcpu *v)
 	}
 	in->lr_count = c->loaded_count;
 	spin_unlock(&gic->lock);
-}
-
-void gic_enter(struct vcpu *v)
-{
-	struct exit_gic *in = &v->exit->in.gic;
-
-	in->lr_count = 0;
-	in->hcr = 0;
-	if (unlikely(READ_ONCE(v->arch.gic->count)))
-		fill(v);
 }
 
 static void lr_back(struct gic *gic, struct gic_irq *irq, u64 was, u64 is)
@@ -253,7 +243,7 @@ static void eoi_unlisted(struct gic *gic, struct vcpu *v, u32 count)
 	}
 }
 
-static noinline void fold(struct vcpu *v)
+void gic_fold(struct vcpu *v)
 {
 	const struct exit_gic *out = &v->exit->out.gic;
 	struct exit_gic *in = &v->exit->in.gic;
@@ -272,19 +262,6 @@ static noinline void fold(struct vcpu *v)
 	c->loaded_count = 0;
 	gic_update(gic, &c->irq[GIC_TIMER_IRQ]);
 	spin_unlock_irqrestore(&gic->lock, flags);
-}
-
-void gic_exit(struct vcpu *v)
-{
-	const struct exit_gic *out = &v->exit->out.gic;
-	struct exit_gic *in = &v->exit->in.gic;
-	struct gic_cpu *c = v->arch.gic;
-
-	in->vmcr = out->vmcr;
-	memcpy(in->ap0r, out->ap0r, sizeof(in->ap0r));
-	memcpy(in->ap1r, out->ap1r, sizeof(in->ap1r));
-	if (unlikely(c->loaded_count || !v->exit->out.timer_level != !c->irq[GIC_TIMER_IRQ].line))
-		fold(v);
 }
 
 bool gic_wakes(struct vcpu *v)

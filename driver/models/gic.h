@@ -48,9 +48,9 @@ void gic_user_levels(struct vm *vm, struct vcpu *v, u32 first, bool write, u32 *
 /* An SGI register was written; op2 tells which (5: ICC_SGI1R_EL1). */
 void gic_sgi(struct vcpu *v, u32 op2, u64 value);
 
-/* Around a stay in the guest: fills the list registers (interrupts off), takes them back. */
-void gic_enter(struct vcpu *v);
-void gic_exit(struct vcpu *v);
+/* Around a stay with interrupts for it: fill the list registers (interrupts off), take them back; see gic_state.h. */
+void gic_fill(struct vcpu *v);
+void gic_fold(struct vcpu *v);
 /* Would an interrupt end a WFI? */
 bool gic_wakes(struct vcpu *v);
 

@@ -240,7 +240,7 @@ bool gic_access(struct vcpu *v, u64 gpa, u32 size, bool write, u64 *data)
 	unsigned long flags;
 	u32 offset;
 
-	if (!gic || (gpa - gic->dist_base >= GIC_DIST_BYTES && gpa - gic->redist_base >= ABI_MAX_VCPUS * GIC_REDIST_BYTES))
+	if (!gic || !gic_covers(gic, gpa))
 		return false;
 	if (gpa - gic->dist_base < GIC_DIST_BYTES) {
 		offset = gpa - gic->dist_base;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR BSD-2-Clause) */
-/* gic_state.h - what gic.c and gic_regs.c share. All of it is under gic.lock. */
+/*
+ * gic_state.h - what gic.c, gic_regs.c and the path of KVM_RUN share. All of it is
+ * under gic.lock, but for what KVM_RUN looks at to see that there is nothing to do.
+ */
 #ifndef DRIVER_GIC_STATE_H
 #define DRIVER_GIC_STATE_H
 
@@ -48,5 +51,35 @@ struct gic_irq *gic_irq(struct gic *gic, struct vcpu *v, u32 irq);
 bool gic_irq_pending(const struct gic_irq *irq);
 void gic_update(struct gic *gic, struct gic_irq *irq);
 void gic_update_all(struct gic *gic);
+
+/* Around a stay in the guest: before it with interrupts off, and after it. */
+static __always_inline void gic_enter(struct vcpu *v)
+{
+	struct exit_gic *in = &v->exit->in.gic;
+
+	in->lr_count = 0;
+	in->hcr = 0;
+	if (unlikely(READ_ONCE(v->arch.gic->count)))
+		gic_fill(v);
+}
+
+static __always_inline void gic_exit(struct vcpu *v)
+{
+	const struct exit_gic *out = &v->exit->out.gic;
+	struct exit_gic *in = &v->exit->in.gic;
+	struct gic_cpu *c = v->arch.gic;
+
+	in->vmcr = out->vmcr;
+	memcpy(in->ap0r, out->ap0r, sizeof(in->ap0r));
+	memcpy(in->ap1r, out->ap1r, sizeof(in->ap1r));
+	if (unlikely(c->loaded_count || !v->exit->out.timer_level != !c->irq[GIC_TIMER_IRQ].line))
+		gic_fold(v);
+}
+
+/* Could a register of the GIC be at gpa? Its bases are fixed once a vCPU runs. */
+static inline bool gic_covers(const struct gic *gic, u64 gpa)
+{
+	return gpa - gic->dist_base < GIC_DIST_BYTES || gpa - gic->redist_base < ABI_MAX_VCPUS * GIC_REDIST_BYTES;
+}
 
 #endif
