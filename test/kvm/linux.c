@@ -124,8 +124,7 @@ static void acpi_tables(uint8_t *memory)
 	static const uint8_t madt[] = {
 		0, 0, 0xe0, 0xfe, 1, 0, 0, 0,			/* local APICs at 0xfee00000; there are PICs, too */
 		0, 8, 0, 0, 1, 0, 0, 0,				/* one is CPU 0's */
-		1, 12, 1, 0, 0, 0, 0xc0, 0xfe, 0, 0, 0, 0,	/* I/O APIC 1 at 0xfec00000 */
-		2, 10, 0, 0, 2, 0, 0, 0, 0, 0,			/* the timer is its line 2 */
+		1, 12, 1, 0, 0, 0, 0xc0, 0xfe, 0, 0, 0, 0,	/* I/O APIC 1 at 0xfec00000; KVM's own routes: the timer is its line 0 */
 	};
 	const uint64_t tables[] = { MADT };
 	uint8_t *rsdp = memory + RSDP;
