@@ -20,7 +20,7 @@
 #define ABI_SIGNATURE "TenonMicroHV"
 
 /* A driver refuses to load unless the hypervisor's version equals its own. */
-#define ABI_VERSION 1u
+#define ABI_VERSION 2u
 #define ABI_FEATURES 0u
 
 /*

@@ -30,9 +30,8 @@ enum exit_reason {
 	EXIT_FAIL_ENTRY = 8,	/* the processor refused the state: data = hardware's reason */
 	EXIT_DEBUG = 9,		/* KVM_EXIT_DEBUG: exception in data, dr6 in qual[0], dr7 in qual[1], pc in rip */
 	EXIT_INTERNAL = 11,	/* KVM_EXIT_INTERNAL_ERROR: suberror in data, qual[] = its data, qual_count of them */
-	EXIT_MSR = 12,		/* RDMSR or WRMSR of a register that the hypervisor does not keep: its number in port,
+	EXIT_MSR = 12,		/* RDMSR or WRMSR that does not pass without an exit: the register's number in port,
 				 * write, data = the value written; next_rip */
-	EXIT_EOI = 21,		/* an EOI of a vector (data) that lapic_page.eoi_exit names; RIP is past it */
 	EXIT_CPUID = 13,	/* CPUID that is not in the table: state full, next_rip; the others it only counts */
 	/* Answered in the hypervisor; they only count. */
 	EXIT_CR = 14,
@@ -42,6 +41,8 @@ enum exit_reason {
 	EXIT_NMI = 18,
 	EXIT_OTHER = 19,
 	EXIT_ENTRIES = 20,	/* not an exit: KVM_RUN entries */
+	/* Comes to the driver. */
+	EXIT_EOI = 21,		/* an EOI of a vector (data) that lapic_page.eoi_exit names; RIP is past it */
 };
 
 /* Nested-page-fault error code bits (x86 #PF bits as the hardware reports them). */

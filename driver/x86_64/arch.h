@@ -138,6 +138,8 @@ long ioctl_set_fpu(void *object, unsigned long arg);
 int msr_read(struct vcpu *v, u32 msr, u64 *value, bool host);
 int msr_write(struct vcpu *v, u32 msr, u64 value, bool host);
 int msr_exit(struct vcpu *v);
+int msr_fault(struct vcpu *v);
+int msr_done(struct vcpu *v, u64 next_rip, u64 value);
 int msr_init(struct vcpu *v);
 /* Fills in those that KVM_GET_MSR_INDEX_LIST names; returns their number. */
 u32 msr_list_all(u32 *indices);

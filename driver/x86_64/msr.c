@@ -402,31 +402,43 @@ static int msr_access(struct vcpu *v, u32 msr, u64 *value, bool write)
 	return write ? msr_write(v, msr, *value, false) : msr_guest_read(v, msr, value);
 }
 
+/* The instruction ends with #GP(0). Returns 1: run again. */
+int msr_fault(struct vcpu *v)
+{
+	struct exit_resume *in = &v->exit->in;
+
+	in->inject_vector = VECTOR_GP;
+	in->inject_has_error = 1;
+	in->inject_error = 0;
+	in->flags |= RESUME_INJECT;
+	return 1;
+}
+
+/* The instruction is done: value in EDX:EAX after RDMSR, RIP behind it. Returns 1: run again. */
+int msr_done(struct vcpu *v, u64 next_rip, u64 value)
+{
+	struct exit_resume *in = &v->exit->in;
+
+	if (!v->exit->out.write) {
+		in->rax = (u32)value;
+		in->rdx = value >> 32;
+		in->flags |= RESUME_RAX | RESUME_RDX;
+	}
+	in->rip = next_rip;
+	in->flags |= RESUME_RIP;
+	return 1;
+}
+
 /* The guest's own RDMSR or WRMSR that does not pass. */
 int msr_exit(struct vcpu *v)
 {
 	const struct exit_state *out = &v->exit->out;
-	struct exit_resume *in = &v->exit->in;
 	u64 value = out->data;
 	int rc = msr_access(v, out->port, &value, out->write);
 
 	if (rc && options_msr_exit(v, reasons[rc]))
 		return 0;
-	if (rc) {
-		in->inject_vector = VECTOR_GP;
-		in->inject_has_error = 1;
-		in->inject_error = 0;
-		in->flags |= RESUME_INJECT;
-		return 1;
-	}
-	if (!out->write) {
-		in->rax = (u32)value;
-		in->rdx = value >> 32;
-		in->flags |= RESUME_RAX | RESUME_RDX;
-	}
-	in->rip = out->next_rip;
-	in->flags |= RESUME_RIP;
-	return 1;
+	return rc ? msr_fault(v) : msr_done(v, out->next_rip, value);
 }
 
 int msr_init(struct vcpu *v)

@@ -158,27 +158,11 @@ bool options_msr_allowed(struct vm *vm, u32 msr, bool write)
 /* The VMM has answered. If it moved RIP meanwhile, the instruction counts as never executed. */
 static int msr_complete(struct vcpu *v)
 {
-	const struct exit_state *out = &v->exit->out;
-	struct exit_resume *in = &v->exit->in;
-	u64 data = READ_ONCE(v->run->msr.data);
-
 	if (v->arch.rip + v->arch.cs_base != v->arch.io_linear)
 		return 1;
-	if (READ_ONCE(v->run->msr.error)) {
-		in->inject_vector = VECTOR_GP;
-		in->inject_has_error = 1;
-		in->inject_error = 0;
-		in->flags |= RESUME_INJECT;
-		return 1;
-	}
-	if (!out->write) {
-		in->rax = (u32)data;
-		in->rdx = data >> 32;
-		in->flags |= RESUME_RAX | RESUME_RDX;
-	}
-	in->rip = v->arch.options.msr_next_rip;
-	in->flags |= RESUME_RIP;
-	return 1;
+	if (READ_ONCE(v->run->msr.error))
+		return msr_fault(v);
+	return msr_done(v, v->arch.options.msr_next_rip, READ_ONCE(v->run->msr.data));
 }
 
 bool options_msr_exit(struct vcpu *v, u32 reason)
