@@ -33,8 +33,8 @@
  * service VM, shared with nobody), which becomes the VM's first memory.
  * Result: the VM's handle, 1 or more.
  * KVM_CREATE_VCPU here: payload struct vcpu_create. Result: the vCPU's handle.
- * Both -ENOMEM when a donated block is needed (OP_VM_DONATE, then again), and
- * -ENOSPC when the hypervisor's handle table is full.
+ * KVM_CREATE_VM: -ENOSPC when ABI_MAX_VMS are there. KVM_CREATE_VCPU: -ENOMEM
+ * when a donated block is needed (OP_VM_DONATE, then again).
  */
 struct vcpu_create {
 	u32 id;			/* KVM's vcpu_id, 0 .. ABI_MAX_VCPUS - 1 */

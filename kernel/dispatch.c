@@ -3,7 +3,7 @@
  * dispatch.c - from (kind of handle, operation number) to the handler, and the
  * handlers of the operations that every architecture has.
  *
- * Owns: the table, built from ABI_OPS, and a look-up by number.
+ * Owns: the table, built from ABI_OPS.
  * Invariant: a payload is copied to scratch before the handler sees it, and
  * the handler's result is copied back only where the handler said how much.
  */
@@ -30,31 +30,20 @@ struct op {
 static const struct op ops[] = { ABI_OPS(X) };
 #undef X
 
-/* 1 + index into ops[]; no two operations share a place (dispatch_init sees to that). */
-static u8 lookup[256];
-
-static u8 *place(u32 number)
-{
-	return &lookup[(number ^ number >> 8) & 0xff];
-}
-
-void dispatch_init(void)
-{
-	u32 i;
-
-	for (i = 0; i < ARRAY_SIZE(ops); i++) {
-		if (*place(ops[i].number) || ops[i].out > RING_OP_BYTES)
-			panic("operation table: %x\n", ops[i].number);
-		*place(ops[i].number) = (u8)(i + 1);
-	}
-}
+/* Each answer fits into the scratch memory that it is made in. */
+#define X(kind, number, name, in, out) _Static_assert((out) <= RING_OP_BYTES, #name);
+ABI_OPS(X)
+#undef X
 
 /* VMs and vCPUs have numbers of their own, so the number tells the kind. */
 static const struct op *find(u32 number)
 {
-	u32 i = *place(number);
+	u32 i;
 
-	return i && ops[i - 1].number == number ? &ops[i - 1] : NULL;
+	for (i = 0; i < ARRAY_SIZE(ops); i++)
+		if (ops[i].number == number)
+			return &ops[i];
+	return NULL;
 }
 
 static s64 call_vcpu(const struct op *op, struct call *c, u32 handle)

@@ -68,13 +68,11 @@ static s64 run(struct cpu *cpu, u64 handle)
 	struct vcpu *v;
 	int err;
 
-	if (handle > MAX_VCPU_HANDLES)
-		return -ENOENT;
-	v = vcpu_get((u32)handle, &err);
+	v = vcpu_get(handle, &err);
 	if (!v)
 		return err;
 	err = machine_vcpu_run(cpu, v);
-	vcpu_put((u32)handle);
+	vcpu_put(handle);
 	return err;
 }
 

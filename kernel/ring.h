@@ -8,9 +8,6 @@
 /* One hypercall from ring 0 of the service VM. Result for its RAX; -ENOSYS for an unknown number. */
 s64 hypercall(struct cpu *cpu, u64 number, u64 arg);
 
-/* Boot: builds the look-up of operations. */
-void dispatch_init(void);
-
 /*
  * Does one operation. payload is service VM memory with room for `room` bytes,
  * of which *length are given; *length becomes what was written.

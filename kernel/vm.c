@@ -2,8 +2,8 @@
 /*
  * vm.c - life of user VMs and vCPUs, their handles and their memory.
  *
- * Owns: the handle tables. Invariant: a slot's pointer is followed only with
- * the slot's lock (VM) or in state BUSY (vCPU); a VM's blocks are owned by it
+ * Owns: the handle tables. Invariant: a pointer there is followed only with
+ * the VM's lock, or by who set VCPU_BUSY; a VM's blocks are owned by it
  * in memory.c's table and hidden from the service VM.
  * Called by: dispatch.c. Calls: memory.c, pt.c, pool.c, the machine.
  */
@@ -15,66 +15,35 @@
 #include "errno.h"
 #include "phys.h"
 
-enum vcpu_state { VCPU_FREE, VCPU_IDLE, VCPU_BUSY };
-
 struct vm_slot {
 	struct lock lock;
+	u32 taken;		/* from before the VM is there until after it is gone */
 	struct vm *vm;
 };
 
-struct vcpu_slot {
-	u32 state;
-	struct vcpu *vcpu;
-};
+#define VCPU_BUSY 1ull
 
-/* Free handles are linked through `next`; 0 ends the list. */
-struct handles {
-	u32 *next;
-	u32 free, used;
-};
-
-/* Handle = index; slot 0 is never given out. */
+/* Handle = index. A VM's slot 0 is never given out, so no vCPU has a handle below ABI_MAX_VCPUS. */
 static struct vm_slot vms[ABI_MAX_VMS + 1];
-static struct vcpu_slot vcpus[MAX_VCPU_HANDLES + 1];
-static u32 vm_next[ABI_MAX_VMS + 1], vcpu_next[MAX_VCPU_HANDLES + 1];
-static struct handles vm_handles = { vm_next, 0, 0 }, vcpu_handles = { vcpu_next, 0, 0 };
-static u64 donated;	/* pages */
-static struct lock handle_lock;
+static u64 vcpus[VCPU_HANDLES];	/* struct vcpu *, VCPU_BUSY while somebody uses it; 0: none */
+static u64 donated;		/* pages */
 
 _Static_assert(sizeof(struct vm) <= PAGE_SIZE, "a VM is one page");
 
-static void handle_free(struct handles *h, u32 handle)
+/* A slot for a new VM, or 0. */
+static u32 slot_take(void)
 {
-	lock_acquire(&handle_lock);
-	h->next[handle] = h->free;
-	h->free = handle;
-	h->used--;
-	lock_release(&handle_lock);
+	u32 slot;
+
+	for (slot = 1; slot <= ABI_MAX_VMS; slot++)
+		if (!__atomic_exchange_n(&vms[slot].taken, 1, __ATOMIC_ACQUIRE))
+			return slot;
+	return 0;
 }
 
-static u32 handle_take(struct handles *h)
+static void slot_free(u32 slot)
 {
-	u32 handle;
-
-	lock_acquire(&handle_lock);
-	handle = h->free;
-	if (handle) {
-		h->free = h->next[handle];
-		h->used++;
-	}
-	lock_release(&handle_lock);
-	return handle;
-}
-
-void vm_init(void)
-{
-	u32 i;
-
-	for (i = ABI_MAX_VMS; i; i--)
-		handle_free(&vm_handles, i);
-	for (i = MAX_VCPU_HANDLES; i; i--)
-		handle_free(&vcpu_handles, i);
-	vm_handles.used = vcpu_handles.used = 0;
+	__atomic_store_n(&vms[slot].taken, 0, __ATOMIC_RELEASE);
 }
 
 struct vm *vm_get(u32 handle)
@@ -93,23 +62,26 @@ void vm_put(u32 handle)
 	lock_release(&vms[handle].lock);
 }
 
-struct vcpu *vcpu_get(u32 handle, int *err)
+struct vcpu *vcpu_get(u64 handle, int *err)
 {
-	u32 state = VCPU_IDLE;
+	u64 word = handle < VCPU_HANDLES ? READ_ONCE(vcpus[handle]) : 0;
 
-	*err = -ENOENT;
-	if (handle == 0 || handle > MAX_VCPU_HANDLES)
+	*err = word ? -EBUSY : -ENOENT;
+	if (!word || (word & VCPU_BUSY) ||
+	    !__atomic_compare_exchange_n(&vcpus[handle], &word, word | VCPU_BUSY, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
 		return NULL;
-	if (__atomic_compare_exchange_n(&vcpus[handle].state, &state, VCPU_BUSY, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
-		return vcpus[handle].vcpu;
-	if (state == VCPU_BUSY)
-		*err = -EBUSY;
-	return NULL;
+	return (struct vcpu *)word;
 }
 
-void vcpu_put(u32 handle)
+void vcpu_put(u64 handle)
 {
-	__atomic_store_n(&vcpus[handle].state, VCPU_IDLE, __ATOMIC_RELEASE);
+	__atomic_store_n(&vcpus[handle], vcpus[handle] & ~VCPU_BUSY, __ATOMIC_RELEASE);
+}
+
+/* The VM's vCPU of that number, busy or not; NULL: none. */
+static struct vcpu *vcpu_of(const struct vm *vm, u32 id)
+{
+	return (struct vcpu *)(READ_ONCE(vcpus[VCPU_HANDLE(vm->slot, id)]) & ~VCPU_BUSY);
 }
 
 /* The block leaves the service VM: owner first, so that nothing maps it again, then its tables and TLBs. */
@@ -145,7 +117,7 @@ static void block_return(u64 block, u64 used_end, u32 slot)
 s64 op_KVM_CREATE_VM(struct call *c)
 {
 	u64 block = c->arg;
-	u32 slot = handle_take(&vm_handles);
+	u32 slot = slot_take();
 	struct pool pool = { 0 };
 	struct vm *vm;
 	int err;
@@ -154,7 +126,7 @@ s64 op_KVM_CREATE_VM(struct call *c)
 		return -ENOSPC;
 	err = block_take(block, slot);
 	if (err) {
-		handle_free(&vm_handles, slot);
+		slot_free(slot);
 		return err;
 	}
 	pool_add(&pool, block, BLOCK_SIZE);
@@ -201,7 +173,7 @@ static void vm_flush(struct vm *vm)
 
 	machine_vm_flush(vm);
 	for (i = 0; i < ABI_MAX_VCPUS; i++) {
-		v = vm->vcpus[i];
+		v = vcpu_of(vm, i);
 		if (!v || !__atomic_load_n(&v->in_guest, __ATOMIC_SEQ_CST))
 			continue;
 		for (polls = 0; READ_ONCE(v->in_guest) && READ_ONCE(v->seen) < generation; polls++) {
@@ -316,7 +288,7 @@ s64 op_OP_UNMAP(struct call *c)
 /* ---- vCPUs ---- */
 
 /* The vCPU's pages come last: what fails before uses nothing up. */
-static struct vcpu *vcpu_alloc(struct vm *vm, const struct vcpu_create *c, u32 slot)
+static struct vcpu *vcpu_alloc(struct vm *vm, const struct vcpu_create *c)
 {
 	struct pool before = vm->pool;
 	u64 pa = pool_alloc_pages(&vm->pool, (sizeof(struct vcpu) + PAGE_SIZE - 1) / PAGE_SIZE);
@@ -326,7 +298,6 @@ static struct vcpu *vcpu_alloc(struct vm *vm, const struct vcpu_create *c, u32 s
 		return NULL;
 	v->vm = vm;
 	v->id = c->id;
-	v->handle = slot;
 	v->flags = c->flags;
 	v->page_pa = c->exit_page;
 	v->page = phys_to_virt(c->exit_page);
@@ -348,59 +319,54 @@ s64 op_KVM_CREATE_VCPU(struct call *call)
 	const struct vcpu_create *c = (const struct vcpu_create *)call->buf;
 	struct vm *vm = call->vm;
 	struct vcpu *v;
-	u32 slot;
+	u32 handle;
 	int err;
 
 	if (c->id >= ABI_MAX_VCPUS || (c->flags & ~MACHINE_VCPU_FLAGS) || (c->exit_page & (PAGE_SIZE - 1)))
 		return -EINVAL;
-	if (vm->vcpus[c->id])
+	if (vcpu_of(vm, c->id))
 		return -EEXIST;
-	slot = handle_take(&vcpu_handles);
-	if (!slot)
-		return -ENOSPC;
 	err = memory_share(c->exit_page, shared_pages(c->flags));
 	if (err)
-		goto free_slot;
-	v = vcpu_alloc(vm, c, slot);
-	err = -ENOMEM;
-	if (!v)
-		goto unshare;
-	vm->vcpus[c->id] = v;
-	vcpus[slot].vcpu = v;
-	vcpu_put(slot);
-	return slot;
-unshare:
-	memory_unshare(c->exit_page, shared_pages(c->flags));
-free_slot:
-	handle_free(&vcpu_handles, slot);
-	return err;
-}
-
-static void vcpu_free_one(struct vcpu *v)
-{
-	u32 slot = v->handle;
-
-	memory_unshare(v->page_pa, shared_pages(v->flags));
-	vcpus[slot].vcpu = NULL;
-	__atomic_store_n(&vcpus[slot].state, VCPU_FREE, __ATOMIC_RELEASE);
-	handle_free(&vcpu_handles, slot);
+		return err;
+	v = vcpu_alloc(vm, c);
+	if (!v) {
+		memory_unshare(c->exit_page, shared_pages(c->flags));
+		return -ENOMEM;
+	}
+	handle = VCPU_HANDLE(vm->slot, c->id);
+	__atomic_store_n(&vcpus[handle], (u64)v, __ATOMIC_RELEASE);
+	return handle;
 }
 
 /* Takes all vCPUs out of use, or none. */
 static int vcpus_stop(struct vm *vm)
 {
-	u32 i, err_at;
+	u32 i;
 	int err;
 
 	for (i = 0; i < ABI_MAX_VCPUS; i++)
-		if (vm->vcpus[i] && !vcpu_get(vm->vcpus[i]->handle, &err))
+		if (!vcpu_get(VCPU_HANDLE(vm->slot, i), &err) && err == -EBUSY)
 			goto undo;
 	return 0;
 undo:
-	for (err_at = i, i = 0; i < err_at; i++)
-		if (vm->vcpus[i])
-			vcpu_put(vm->vcpus[i]->handle);
+	while (i--)
+		if (vcpu_of(vm, i))
+			vcpu_put(VCPU_HANDLE(vm->slot, i));
 	return -EBUSY;
+}
+
+static void vcpus_end(struct vm *vm)
+{
+	struct vcpu *v;
+	u32 i;
+
+	for (i = 0; i < ABI_MAX_VCPUS; i++) {
+		v = vcpu_of(vm, i);
+		if (v)
+			memory_unshare(v->page_pa, shared_pages(v->flags));
+		__atomic_store_n(&vcpus[VCPU_HANDLE(vm->slot, i)], 0, __ATOMIC_RELEASE);
+	}
 }
 
 s64 op_OP_VM_DESTROY(struct call *c)
@@ -415,35 +381,40 @@ s64 op_OP_VM_DESTROY(struct call *c)
 		return -EBUSY;
 	pt_unmap(&vm->pt, 0, machine_guest_top() / PAGE_SIZE, gone_add, &g);
 	gone_finish(&g);
-	for (i = 0; i < ABI_MAX_VCPUS; i++)
-		if (vm->vcpus[i])
-			vcpu_free_one(vm->vcpus[i]);
+	vcpus_end(vm);
 	memcpy(blocks, vm->blocks, count * sizeof(blocks[0]));
 	vms[slot].vm = NULL;
 	/* All blocks but the newest were used up (pool_add links what was left of them). */
 	for (i = 0; i < count; i++)
 		block_return(blocks[i], i + 1 < count ? blocks[i] + BLOCK_SIZE : used_end, slot);
-	handle_free(&vm_handles, slot);
+	slot_free(slot);
 	return 0;
 }
 
 s64 op_OP_VM_STATS(struct call *c)
 {
 	struct exit_stats *out = (struct exit_stats *)c->buf;
+	struct vcpu *v;
 	u32 i, k;
 
 	memset(out, 0, sizeof(*out));
-	for (i = 0; i < ABI_MAX_VCPUS; i++)
-		for (k = 0; c->vm->vcpus[i] && k < STAT_COUNT; k++)
-			out->exits[k] += c->vm->vcpus[i]->exits[k];
+	for (i = 0; i < ABI_MAX_VCPUS; i++) {
+		v = vcpu_of(c->vm, i);
+		for (k = 0; v && k < STAT_COUNT; k++)
+			out->exits[k] += v->exits[k];
+	}
 	c->out = sizeof(*out);
 	return 0;
 }
 
 void vm_counts(struct mem_stats *out)
 {
-	out->vms = READ_ONCE(vm_handles.used);
-	out->vcpus = READ_ONCE(vcpu_handles.used);
+	u32 i;
+
+	for (i = 0; i <= ABI_MAX_VMS; i++)
+		out->vms += READ_ONCE(vms[i].taken);
+	for (i = 0; i < VCPU_HANDLES; i++)
+		out->vcpus += !!READ_ONCE(vcpus[i]);
 	out->shared_pages = memory_shares();
 	out->donated_pages = READ_ONCE(donated);
 }

@@ -5,7 +5,7 @@
  *
  * A VM lives in the blocks that were donated to it: struct vm in its first
  * page, then tables, vCPUs. What decides whether a pointer into that memory
- * may be followed (locks, states) is in the static handle tables instead, so
+ * may be followed (locks, busy marks) is in the static handle tables instead, so
  * that no race with OP_VM_DESTROY can follow a pointer into memory that the
  * service VM has got back.
  */
@@ -20,7 +20,8 @@
 #include "vcpu_arch.h"
 
 #define VM_MAX_BLOCKS 256u
-#define MAX_VCPU_HANDLES 1024u
+#define VCPU_HANDLE(vm_slot, id) ((vm_slot) * ABI_MAX_VCPUS + (id))
+#define VCPU_HANDLES VCPU_HANDLE(ABI_MAX_VMS + 1, 0)
 
 struct vcpu {
 	struct vcpu_arch arch;		/* first: assembly and hot fields */
@@ -29,7 +30,6 @@ struct vcpu {
 	u64 page_pa;
 	u32 flags;			/* VCPU_* of its creation */
 	u32 id;
-	u32 handle;
 	u32 in_guest;			/* 1 while its VM's tables may be in use by a CPU */
 	u32 cpu;			/* which one */
 	u64 seen;			/* vm->generation that this vCPU's TLB entries know */
@@ -44,11 +44,7 @@ struct vm {
 	u32 slot;
 	u32 block_count;
 	u64 blocks[VM_MAX_BLOCKS];
-	struct vcpu *vcpus[ABI_MAX_VCPUS];
 };
-
-/* Boot: all handles free. */
-void vm_init(void);
 
 /* Takes the VM's lock. NULL when the handle names none; otherwise vm_put(handle) ends it. */
 struct vm *vm_get(u32 handle);
@@ -58,8 +54,8 @@ void vm_put(u32 handle);
  * The vCPU for one user at a time: NULL and *err = -EBUSY or -ENOENT, otherwise
  * vcpu_put(handle) ends it. Never waits.
  */
-struct vcpu *vcpu_get(u32 handle, int *err);
-void vcpu_put(u32 handle);
+struct vcpu *vcpu_get(u64 handle, int *err);
+void vcpu_put(u64 handle);
 
 void vm_counts(struct mem_stats *out);
 

@@ -323,8 +323,6 @@ INIT void boot_main(u64 dtb_pa, u64 image, u64 el)
 	stage2_init();
 	sysreg_init();
 	lr_init();
-	dispatch_init();
-	vm_init();
 	cpus_alloc(m);
 	build_host_tables(m);
 	host_root = host_pt.root;

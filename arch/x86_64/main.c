@@ -316,8 +316,6 @@ INIT void boot_main(u32 magic, u32 mbi)
 	cpu_has_ibpb = (cpuid(0x80000000, 0).eax >= 0x80000008 && (cpuid(0x80000008, 0).ebx >> 12 & 1)) ||
 		(cpuid(0, 0).eax >= 7 && (cpuid(7, 0).edx >> 26 & 1));
 	cpu_has_tsc_aux = cpuid(0x80000001, 0).edx >> 27 & 1;
-	dispatch_init();
-	vm_init();
 	backend->maps_init(&pool);
 	cpus_alloc(apic_ids, (u32)found);
 	service_memory_init(&info, &pool);

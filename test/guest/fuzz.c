@@ -100,7 +100,8 @@ static u32 some_handle(struct random *r)
 {
 	u64 roll = random_below(r, 16);
 
-	return (u32)(roll == 0 ? random_next(r) : roll == 1 ? some_edge(r) : random_below(r, 10));
+	/* A VM's, or that of its first vCPU. */
+	return (u32)(roll == 0 ? random_next(r) : roll == 1 ? some_edge(r) : random_below(r, 10) * (roll & 1 ? ABI_MAX_VCPUS : 1));
 }
 
 static void some_ranges(struct random *r, struct map_range *range, u32 count)

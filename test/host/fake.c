@@ -241,8 +241,6 @@ void fake_boot(void)
 		records = calloc(FAKE_PAGES, sizeof(*records));
 		memory_init(records, FAKE_PAGES);
 		cpus_make();
-		vm_init();
-		dispatch_init();
 	}
 	fake_strict = 0;
 	vms_end();
