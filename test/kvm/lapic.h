@@ -22,6 +22,7 @@ enum act_kind {
 	ACT_TAKE,			/* open interrupts: exactly these vectors come, in this order */
 	ACT_HALT,			/* the same, in a HLT that the first of them ends */
 	ACT_CPUID,			/* leaf 1 EDX's APIC bit */
+	ACT_CLOSED,			/* some milliseconds with interrupts off: nothing comes */
 };
 
 struct act {
@@ -42,6 +43,7 @@ struct act {
 #define HALT(vectors) { ACT_HALT, 0, vectors }
 #define NOTHING { ACT_TAKE, 0, 0 }
 #define APIC_BIT(value) { ACT_CPUID, 0, value }
+#define CLOSED { ACT_CLOSED, 2000000, 0 }
 
 /* x2APIC, and SVR with the LAPIC on */
 #define TO_X2 WR(0x1b, 0xfee00d00), WR(0x80f, 0x1ff)

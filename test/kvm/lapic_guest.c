@@ -30,11 +30,10 @@ GUEST(requests, 64,
 	".balign 32\n mov %cr8, %rax\n out %eax, $0xe0\n"
 	".balign 32\n sti\n nop\n nop\n cli\n mov $1, %eax\n out %eax, $0xe0\n"
 	".balign 32\n sti\n hlt\n cli\n mov $1, %eax\n out %eax, $0xe0\n"
-	".balign 32\n mov $1, %eax\n cpuid\n mov %edx, %eax\n shr $9, %eax\n and $1, %eax\n out %eax, $0xe0\n");
+	".balign 32\n mov $1, %eax\n cpuid\n mov %edx, %eax\n shr $9, %eax\n and $1, %eax\n out %eax, $0xe0\n"
+	".balign 32\n 1: loop 1b\n mov $1, %eax\n out %eax, $0xe0\n");
 enum { REQUEST_WRMSR, REQUEST_RDMSR, REQUEST_STORE, REQUEST_LOAD, REQUEST_CR8, REQUEST_READ_CR8, REQUEST_OPEN,
-	REQUEST_HALT, REQUEST_CPUID };
-
-
+	REQUEST_HALT, REQUEST_CPUID, REQUEST_CLOSED };
 
 struct vm *lapic_vm(int split)
 {
@@ -42,6 +41,11 @@ struct vm *lapic_vm(int split)
 	struct kvm_enable_cap cap = { .cap = KVM_CAP_SPLIT_IRQCHIP, .args = { 24 } };
 
 	NEED(vm->fd, KVM_CAP_IRQCHIP);
+	/*
+	 * Tables and stacks are there before the first interrupt: Bochs 2.7 forgets to note a virtual interrupt as
+	 * IDT-vectoring information, and where its delivery meets an EPT violation says what it delivered before that.
+	 */
+	memset(vm->memory, 0, GUEST_STACK);
 	if (split)
 		IOCTL(vm->fd, KVM_ENABLE_CAP, &cap);
 	else
@@ -95,7 +99,7 @@ static void act_access(struct vcpu *vcpu, const struct act *a)
 		[ACT_RDMSR] = { REQUEST_RDMSR, 0 }, [ACT_RDMSR_GP] = { REQUEST_RDMSR, TOOK(13) },
 		[ACT_STORE] = { REQUEST_STORE, REPORT_DONE }, [ACT_LOAD] = { REQUEST_LOAD, 0 },
 		[ACT_CR8] = { REQUEST_CR8, REPORT_DONE }, [ACT_READ_CR8] = { REQUEST_READ_CR8, 0 },
-		[ACT_CPUID] = { REQUEST_CPUID, 0 },
+		[ACT_CPUID] = { REQUEST_CPUID, 0 }, [ACT_CLOSED] = { REQUEST_CLOSED, REPORT_DONE },
 	};
 	uint32_t got = request(vcpu, how[a->kind].request, a), want = how[a->kind].want;
 	struct kvm_regs regs;
@@ -257,6 +261,15 @@ TEST(priorities_x2)
 
 	ACTS(vcpu, TO_X2, WR(0x808, 0x50), CR8_IS(5), RD(0x80a, 0x50), WR(0x83f, 0x5f), NOTHING, WR(0x808, 0x40),
 		TAKE(0x5f), RD(0x80a, 0x50), EOI_X2, RD(0x80a, 0x40), WR_GP(0x808, 1ull << 32), WR_GP(0x80a, 0));
+}
+
+/* Physical interrupts that come meanwhile let nothing in. */
+TEST(closed_for_a_while)
+{
+	struct vcpu *vcpu = lapic_vcpu(lapic_vm(0), 0);
+
+	ACTS(vcpu, TO_X2, WR(0x83f, 0x51), CLOSED, TAKE(0x51), WR(0x83f, 0x62), CLOSED, TAKE(0x62), WR(0x83f, 0x52), EOI_X2,
+		CLOSED, EOI_X2, CLOSED, TAKE(0x52), EOI_X2, NOTHING);
 }
 
 /* What is in service and requested can be read. */
