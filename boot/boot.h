@@ -139,7 +139,7 @@ int memmap_free(const struct boot_info *info, u64 base, u64 size);
  */
 u64 memmap_find(const struct boot_info *info, u64 size, u64 align, u64 min, u64 max);
 
-u64 memmap_ram_pages(const struct boot_info *info);	/* whole 4 KiB pages of RAM */
+u64 memmap_ram_pages(const struct boot_info *info);	/* all RAM, in pages of 4 KiB */
 u64 memmap_ram_top(const struct boot_info *info);	/* end of the highest RAM */
 
 /*

@@ -155,16 +155,13 @@ u64 memmap_find(const struct boot_info *info, u64 size, u64 align, u64 min, u64 
 
 u64 memmap_ram_pages(const struct boot_info *info)
 {
-	u64 pages = 0;
+	u64 bytes = 0;
 	u32 i;
 
-	for (i = 0; i < info->region_count; i++) {
-		u64 first = (info->regions[i].base + 0xfff) >> 12, end = region_end(&info->regions[i]) >> 12;
-
-		if (info->regions[i].type == REGION_RAM && end > first)
-			pages += end - first;
-	}
-	return pages;
+	for (i = 0; i < info->region_count; i++)
+		if (info->regions[i].type == REGION_RAM)
+			bytes += info->regions[i].size;
+	return bytes / PAGE_SIZE;
 }
 
 u64 memmap_ram_top(const struct boot_info *info)

@@ -46,48 +46,27 @@ start:
 	leal	PA(early_gdt)(%ebp), %eax
 	movl	%eax, PA(early_gdtr) + 2(%ebp)
 	lgdt	PA(early_gdtr)(%ebp)
-	leal	PA(early_pml4)(%ebp), %edx
-	call	long_mode
-	ljmp	*PA(to_64)(%ebp)
-
-/* EDX = PML4. Paging on; the caller jumps to a 64-bit segment. Clobbers EAX, ECX, EDX. One word of stack. */
-long_mode:
 	movl	$CR4_ON, %eax
 	movl	%eax, %cr4
-	movl	%edx, %cr3
+	leal	PA(early_pml4)(%ebp), %eax
+	movl	%eax, %cr3
 	movl	$0xc0000080, %ecx
 	xorl	%edx, %edx
 	movl	$EFER_ON, %eax
 	wrmsr
 	/* The far pointer is relative to the load address, like all else. */
-	leal	PA(start_64)(%ebp), %eax
+	leal	PA(trampoline_64)(%ebp), %eax
 	movl	%eax, PA(to_64)(%ebp)
 	movl	$CR0_ON, %eax
 	movl	%eax, %cr0
-	ret
-
-	.code64
-start_64:				/* still at the identity address */
-	movabsq	$start_high, %rax
-	jmp	*%rax
-start_high:
-	leaq	boot_block + CPU_BLOCK_BYTES(%rip), %rsp
-	xorl	%eax, %eax
-	movl	%eax, %ds
-	movl	%eax, %es
-	movl	%eax, %ss
-	movl	%eax, %fs
-	movl	%eax, %gs
 	movl	%esi, %edi		/* magic */
 	movl	%ebx, %esi		/* multiboot information */
-	xorl	%ebp, %ebp
-	call	boot_main
-4:	hlt
-	jmp	4b
+	ljmp	*PA(to_64)(%ebp)
 
 /*
  * The trampoline: copied to a page below 1 MiB, where a SIPI starts a CPU in
- * real mode. smp_start() fills the words at its end (struct trampoline).
+ * real mode. smp_start() fills the words at its end (struct trampoline_words);
+ * as they are, they are the boot CPU's, which comes to trampoline_64 itself.
  */
 	.section .init.rodata, "a"
 	.globl	trampoline, trampoline_words, trampoline_end
@@ -130,9 +109,9 @@ trampoline_gdtr:
 	.long	0			/* early_gdt */
 	.balign 8
 trampoline_stack:
-	.quad	0
+	.quad	boot_block + CPU_BLOCK_BYTES
 trampoline_entry:
-	.quad	0
+	.quad	boot_main
 trampoline_end:
 
 	.section .init.data, "aw"

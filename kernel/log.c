@@ -104,20 +104,26 @@ static void keep(const struct line *l)
 		log_ring[log_end++ % LOG_BYTES] = l->text[i];
 }
 
-void log_print(const char *fmt, ...)
+static void print(const char *fmt, va_list *args)
 {
 	struct line l;
-	va_list args;
 
-	va_start(args, fmt);
-	format(&l, fmt, &args);
-	va_end(args);
+	format(&l, fmt, args);
 	if (!panicking)
 		lock_acquire(&log_lock);
 	keep(&l);
 	console_write(l.text, l.length);
 	if (!panicking)
 		lock_release(&log_lock);
+}
+
+void log_print(const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	print(fmt, &args);
+	va_end(args);
 }
 
 void log_read(u64 first, struct log_chunk *chunk)
@@ -148,16 +154,12 @@ void log_tail(void)
 
 void panic(const char *fmt, ...)
 {
-	struct line l;
 	va_list args;
 
 	panicking = 1;
 	log_print("tenon: PANIC: ");
 	va_start(args, fmt);
-	format(&l, fmt, &args);
+	print(fmt, &args);
 	va_end(args);
-	log_print("%s", "");
-	console_write(l.text, l.length);
-	keep(&l);
 	machine_stop();
 }

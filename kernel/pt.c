@@ -23,11 +23,6 @@ static u64 *entry_at(u64 table, u64 va, int level)
 	return (u64 *)phys_to_virt(table) + index;
 }
 
-static int is_leaf(const struct pt_format *f, u64 entry, int level)
-{
-	return (entry & f->present) && (level == 0 || (entry & f->large));
-}
-
 static int is_table(const struct pt_format *f, u64 entry, int level)
 {
 	return (entry & f->present) && level > 0 && !(entry & f->large);
@@ -43,8 +38,24 @@ static void set_entry(const struct pt_format *f, u64 *entry, u64 value)
 	WRITE_ONCE(*entry, value);
 }
 
-/* Puts a table with the leaf's parts in the place of a leaf. */
-static int split(struct pt *pt, u64 *entry, int level)
+/* The entry of va at *level, or the first on the way to it that is no table; *level says which. */
+static u64 *walk(const struct pt *pt, u64 va, int *level)
+{
+	u64 *entry, table = pt->root;
+	int at;
+
+	for (at = PT_TOP;; at--) {
+		entry = entry_at(table, va, at);
+		if (at == *level || !is_table(pt->format, *entry, at))
+			break;
+		table = *entry & pt->format->address;
+	}
+	*level = at;
+	return entry;
+}
+
+/* Puts a table in the place of an entry: with the leaf's parts, if it is one. */
+static int make_table(struct pt *pt, u64 *entry, int level)
 {
 	const struct pt_format *f = pt->format;
 	u64 table = pool_alloc(pt->pool), *child, leaf = *entry, i;
@@ -52,33 +63,25 @@ static int split(struct pt *pt, u64 *entry, int level)
 	if (!table)
 		return -ENOMEM;
 	child = phys_to_virt(table);
-	for (i = 0; i < PT_ENTRIES; i++)
+	for (i = 0; (leaf & f->present) && i < PT_ENTRIES; i++)
 		child[i] = (level == 1 ? (leaf & ~f->large) | f->page : leaf) + i * level_size(level - 1);
 	set_entry(f, entry, table | f->table);
 	return 0;
 }
 
-/* Walks down to the entry of va at `level`, making tables; leaves in the way are split. NULL: no memory. */
+/* The entry of va at `level`; tables that are missing are made, leaves in the way split. NULL: no memory. */
 static u64 *descend(struct pt *pt, u64 va, int level)
 {
-	const struct pt_format *f = pt->format;
-	u64 *entry, table = pt->root;
+	u64 *entry;
 	int at;
 
-	for (at = PT_TOP;; at--) {
-		entry = entry_at(table, va, at);
+	for (;;) {
+		at = level;
+		entry = walk(pt, va, &at);
 		if (at == level)
 			return entry;
-		if (is_leaf(f, *entry, at)) {
-			if (split(pt, entry, at))
-				return NULL;
-		} else if (!(*entry & f->present)) {
-			table = pool_alloc(pt->pool);
-			if (!table)
-				return NULL;
-			WRITE_ONCE(*entry, table | f->table);
-		}
-		table = *entry & f->address;
+		if (make_table(pt, entry, at))
+			return NULL;
 	}
 }
 
@@ -115,17 +118,12 @@ u64 pt_map(struct pt *pt, u64 va, u64 pa, u64 pages, u64 attr, pt_gone_fn gone, 
 u64 pt_unmap(struct pt *pt, u64 va, u64 pages, pt_gone_fn gone, void *ctx)
 {
 	const struct pt_format *f = pt->format;
-	u64 end = va + pages * PAGE_SIZE, table, *entry, old, count = 0;
+	u64 end = va + pages * PAGE_SIZE, *entry, old, count = 0;
 	int level;
 
 	while (va < end) {
-		table = pt->root;
-		for (level = PT_TOP;; level--) {
-			entry = entry_at(table, va, level);
-			if (!is_table(f, *entry, level))
-				break;
-			table = *entry & f->address;
-		}
+		level = 0;
+		entry = walk(pt, va, &level);
 		old = *entry;
 		if (old & f->present) {
 			WRITE_ONCE(*entry, 0);
@@ -140,18 +138,17 @@ u64 pt_unmap(struct pt *pt, u64 va, u64 pages, pt_gone_fn gone, void *ctx)
 
 static int split_at(struct pt *pt, u64 va)
 {
-	u64 *entry, table = pt->root;
+	u64 *entry;
 	int level;
 
-	for (level = PT_TOP; level && (va & (level_size(level) - 1)); level--) {
-		entry = entry_at(table, va, level);
-		if (is_leaf(pt->format, *entry, level) && split(pt, entry, level))
-			return -ENOMEM;
-		if (!(*entry & pt->format->present))
+	for (;;) {
+		level = 0;
+		entry = walk(pt, va, &level);
+		if (!(*entry & pt->format->present) || !(va & (level_size(level) - 1)))
 			return 0;
-		table = *entry & pt->format->address;
+		if (make_table(pt, entry, level))
+			return -ENOMEM;
 	}
-	return 0;
 }
 
 int pt_split(struct pt *pt, u64 va, u64 pages)
@@ -163,14 +160,9 @@ int pt_split(struct pt *pt, u64 va, u64 pages)
 
 u64 pt_lookup(const struct pt *pt, u64 va, int *level)
 {
-	u64 table = pt->root, entry;
-	int at;
+	u64 entry;
 
-	for (at = PT_TOP;; at--) {
-		entry = *entry_at(table, va, at);
-		*level = at;
-		if (!is_table(pt->format, entry, at))
-			return is_leaf(pt->format, entry, at) ? entry : 0;
-		table = entry & pt->format->address;
-	}
+	*level = 0;
+	entry = *walk(pt, va, level);
+	return entry & pt->format->present ? entry : 0;
 }

@@ -55,14 +55,16 @@ enum state_field {	/* from 0: struct state_segment, two fields each */
 	STATE_SHADOW,		/* 1: an interrupt shadow is open */
 	STATE_DR0, STATE_DR1, STATE_DR2, STATE_DR3,
 	STATE_XCR0, STATE_TSC_AUX,
-	STATE_EXCEPTION,	/* waits: STATE_EVENT | its error << 32 | STATE_EVENT_ERROR | vector; 0: none */
-	STATE_INTERRUPT,	/* waits: STATE_EVENT | vector */
-	STATE_NMI,		/* waiting 7:0, injected 8, masked 16 */
 	STATE_DEBUG,		/* STATE_DEBUG_*: what the VMM debugs with */
+	STATE_EXCEPTION,	/* waits: STATE_EVENT | STATE_EVENT_EXCEPTION | STATE_EVENT_ERROR | vector | error << 32; 0: none */
+	STATE_INTERRUPT,	/* waits: STATE_EVENT | vector */
+	STATE_NMI,		/* waiting 7:0, injected 8, masked 16; above 23 the hypervisor's: 0, or as read */
 	STATE_COUNT
 };
 
+/* What waits goes to the processor as it is (APM vol. 2, 15.20; SDM vol. 3, 25.8.3): a form that it does not know ends in EXIT_FAIL_ENTRY. */
 #define STATE_EVENT 0x80000000ull
+#define STATE_EVENT_EXCEPTION 0x300ull
 #define STATE_EVENT_ERROR 0x800ull
 /* Values as KVM_GUESTDBG_*. */
 #define STATE_DEBUG_STEP 0x2u		/* each instruction ends in EXIT_DEBUG */

@@ -73,26 +73,28 @@ static void print_address(u64 address)
 	log_print("  %p %s+%lx\n", (void *)address, name, (unsigned long)offset);
 }
 
-static void backtrace(u64 rip, u64 rbp)
+/* The log's last lines, which say why; where it was; and no further. */
+static void stop(u64 rip, u64 rbp) NORETURN;
+static void stop(u64 rip, u64 rbp)
 {
 	u64 base = (u64)cpu_this();
 	u32 i;
 
+	console_take();
+	log_tail();
 	if (rip)
 		print_address(rip);
 	for (i = 0; i < 16 && rbp >= base && rbp < base + CPU_BLOCK_BYTES - 16 && !(rbp & 7); i++) {
 		print_address(((u64 *)rbp)[1]);
 		rbp = *(u64 *)rbp;
 	}
+	for (;;)
+		asm volatile("cli; hlt");
 }
 
 void machine_stop(void)
 {
-	console_take();
-	log_tail();
-	backtrace(0, (u64)__builtin_frame_address(0));
-	for (;;)
-		asm volatile("cli; hlt");
+	stop(0, (u64)__builtin_frame_address(0));
 }
 
 void trap(const struct frame *f)
@@ -104,14 +106,10 @@ void trap(const struct frame *f)
 	u32 i;
 
 	asm("mov %%cr2, %0" : "=r"(cr2));
-	console_take();
-	log_tail();
 	log_print("tenon: PANIC: exception %lu error %lx cr2 %p on CPU %u\n", (unsigned long)f->vector,
 		  (unsigned long)f->error, (void *)cr2, cpu_this()->index);
 	log_print("rip %p rsp %p rflags %lx\n", (void *)f->rip, (void *)f->rsp, (unsigned long)f->rflags);
 	for (i = 0; i < ARRAY_SIZE(names); i++)
 		log_print("%s %p%s", names[i], (void *)(&f->rax)[i], i % 3 == 2 ? "\n" : " ");
-	backtrace(f->rip, f->rbp);
-	for (;;)
-		asm volatile("cli; hlt");
+	stop(f->rip, f->rbp);
 }

@@ -19,8 +19,6 @@
 
 #define DR6_RESET 0xffff0ff0ull
 #define DR7_RESET 0x400ull
-#define NMI_INJECTED 0x100ull	/* of STATE_NMI */
-#define NMI_MASKED 0x10000ull
 #define RESET_RIP 0xfff0ull
 #define RESET_CS 0xf000u
 #define RESET_CS_BASE 0xffff0000ull
@@ -131,7 +129,7 @@ static bool event_waits(struct vcpu *v)
 	if (state_read(v, &s))
 		return true;
 	nmi = s.value[STATE_NMI];
-	return s.value[STATE_EXCEPTION] || nmi & NMI_INJECTED || (nmi & 0xff && !(nmi & NMI_MASKED));
+	return s.value[STATE_EXCEPTION] || nmi & NMI_INJECTED || (nmi & NMI_PENDING && !(nmi & NMI_MASKED));
 }
 
 /* The PIC's interrupt: now, if the guest can take it, else when it can. */

@@ -365,7 +365,7 @@ int state_add_nmi(struct vcpu *v)
 	u64 nmi;
 	int rc = state_read_one(v, STATE_NMI, &nmi);
 
-	if (rc || (nmi & 0xff) >= (nmi & ~0xffull ? 1 : 2))
+	if (rc || (nmi & 0xff) >= (nmi & (NMI_INJECTED | NMI_MASKED) ? 1 : 2))
 		return rc;
 	return state_write_one(v, STATE_NMI, nmi + 1);
 }
@@ -386,9 +386,9 @@ int state_get_events(struct vcpu *v, struct abi_vcpu_events *e)
 	e->interrupt.injected = !!(irq & STATE_EVENT);
 	e->interrupt.nr = irq;
 	e->interrupt.shadow = s.value[STATE_SHADOW] ? ABI_SHADOW_STI | ABI_SHADOW_MOV_SS : 0;
-	e->nmi.pending = (nmi & 0xff) != 0;
-	e->nmi.injected = nmi >> 8 & 1;
-	e->nmi.masked = nmi >> 16 & 1;
+	e->nmi.pending = !!(nmi & NMI_PENDING);
+	e->nmi.injected = !!(nmi & NMI_INJECTED);
+	e->nmi.masked = !!(nmi & NMI_MASKED);
 	return 0;
 }
 
@@ -402,7 +402,7 @@ long ioctl_get_events(void *object, unsigned long arg)
 
 void state_put_exception(struct state_fields *s, u32 vector, bool has_error, u32 error)
 {
-	state_put(s, STATE_EXCEPTION, STATE_EVENT | vector | (has_error ? STATE_EVENT_ERROR | (u64)error << 32 : 0));
+	state_put(s, STATE_EXCEPTION, STATE_EVENT | STATE_EVENT_EXCEPTION | vector | (has_error ? STATE_EVENT_ERROR | (u64)error << 32 : 0));
 }
 
 static int events_set(struct vcpu *v, const struct abi_vcpu_events *e)
@@ -419,8 +419,10 @@ static int events_set(struct vcpu *v, const struct abi_vcpu_events *e)
 	state_put(&s, STATE_INTERRUPT, e->interrupt.injected ? STATE_EVENT | e->interrupt.nr : 0);
 	if (e->flags & ABI_EVENT_SHADOW)
 		state_put(&s, STATE_SHADOW, !!e->interrupt.shadow);
-	nmi = e->flags & ABI_EVENT_NMI_PENDING ? !!e->nmi.pending : nmi & 0xff;
-	state_put(&s, STATE_NMI, nmi | (u64)!!e->nmi.injected << 8 | (u64)!!e->nmi.masked << 16);
+	if (e->flags & ABI_EVENT_NMI_PENDING)
+		nmi = (nmi & ~NMI_PENDING) | !!e->nmi.pending;
+	nmi = (nmi & ~(NMI_INJECTED | NMI_MASKED)) | (e->nmi.injected ? NMI_INJECTED : 0) | (e->nmi.masked ? NMI_MASKED : 0);
+	state_put(&s, STATE_NMI, nmi);
 	return state_write(v, &s);
 }
 

@@ -75,56 +75,23 @@ static int value_ok(u32 field, u64 value)
 	}
 }
 
+/* What no state block has is in arch.kept, and nobody but the guest feels it. */
+_Static_assert(__builtin_offsetof(struct vcpu_arch, kept[STATE_NMI - STATE_DR0]) ==
+	       __builtin_offsetof(struct vcpu_arch, events.nmi_pending), "the order of enum state_field");
+
 static u64 field_get(struct vcpu *v, u32 field)
 {
-	const struct events *e = &v->arch.events;
-	u64 value;
+	u64 value = 0;
 
-	if (backend->state_get(v, field, &value))
-		return value;
-	switch (field) {
-	case STATE_DR0 ... STATE_DR3: return v->arch.dr[field - STATE_DR0];
-	case STATE_XCR0: return v->arch.xcr0;
-	case STATE_TSC_AUX: return v->arch.tsc_aux;
-	case STATE_EXCEPTION: return e->exception;
-	case STATE_INTERRUPT: return e->interrupt;
-	case STATE_NMI: return e->nmi_pending | e->nmi_injected << 8 | e->nmi_masked << 16;
-	case STATE_DEBUG: return v->arch.debug;
-	default: return 0;
-	}
-}
-
-static void nmi_set(struct vcpu *v, u64 value)
-{
-	struct events *e = &v->arch.events;
-
-	e->nmi_pending = (u8)min_u64(value & 0xff, 2);
-	e->nmi_injected = value >> 8 & 1;
-	e->nmi_masked = value >> 16 & 1;
-	e->nmi_iret = 0;
-	backend->nmi_mask(v);
-}
-
-static void exception_set(struct vcpu *v, u64 value)
-{
-	v->arch.events.exception = 0;
-	if (value & EVENT_VALID)
-		queue_exception(v, value & 31, !!(value & EVENT_ERROR), (u32)(value >> 32));
+	if (!backend->state_get(v, field, &value) && field >= STATE_DR0)
+		value = v->arch.kept[field - STATE_DR0];
+	return value;
 }
 
 static void field_set(struct vcpu *v, u32 field, u64 value)
 {
-	if (backend->state_set(v, field, value))
-		return;
-	switch (field) {
-	case STATE_DR0 ... STATE_DR3: v->arch.dr[field - STATE_DR0] = value; break;
-	case STATE_XCR0: v->arch.xcr0 = value; break;
-	case STATE_TSC_AUX: v->arch.tsc_aux = value; break;
-	case STATE_EXCEPTION: exception_set(v, value); break;
-	case STATE_INTERRUPT: v->arch.events.interrupt = value & EVENT_VALID ? EVENT_VALID | (value & 0xff) : 0; break;
-	case STATE_NMI: nmi_set(v, value); break;
-	case STATE_DEBUG: v->arch.debug = (u32)value; break;
-	}
+	if (!backend->state_set(v, field, value) && field >= STATE_DR0)
+		v->arch.kept[field - STATE_DR0] = value;
 }
 
 s64 op_OP_STATE_GET(struct call *c)
@@ -160,7 +127,7 @@ s64 op_OP_STATE_SET(struct call *c)
 			field_set(v, i, s->value[i]);
 	if (s->fields & DEBUG_FIELDS)
 		v->arch.dr_live = 1;
-	backend->debug(v);
+	backend->refresh(v);
 	backend->close(v);
 	if (s->fields & TRANSLATION_FIELDS)
 		v->arch.asid_generation = 0;	/* the guest's own translations go */

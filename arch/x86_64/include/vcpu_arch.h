@@ -15,10 +15,10 @@ struct vm;
 struct vcpu;
 struct pool;
 
-/* What waits to be injected. */
+/* What waits to be injected; its first three words are the fields STATE_EXCEPTION to STATE_NMI. */
 struct events {
 	u64 exception;		/* encoded (EVENT_*), with its error << 32; 0: none */
-	u32 interrupt;		/* encoded; 0: none */
+	u64 interrupt;		/* encoded; 0: none */
 	u8 nmi_pending;
 	u8 nmi_injected;
 	u8 nmi_masked;
@@ -40,12 +40,17 @@ struct vcpu_arch {
 	};
 	u64 vmcb_pa;		/* of the VMCB or VMCS */
 	void *fpu;		/* XSAVE area */
-	u64 xcr0;
-	struct events events;
-	u64 tsc_aux;
-	u64 dr[4];
+	union {			/* in the order of enum state_field */
+		u64 kept[STATE_COUNT - STATE_DR0];
+		struct {
+			u64 dr[4];
+			u64 xcr0;
+			u64 tsc_aux;
+			u64 debug;	/* STATE_DEBUG_*: the VMM debugs; 0: the guest's own debugging only */
+			struct events events;
+		};
+	};
 	u32 dr_live;		/* the guest uses DR0 to DR3: switch them */
-	u32 debug;		/* STATE_DEBUG_*: the VMM debugs; 0: the guest's own debugging only */
 	u32 work;		/* 0: nothing special at the next entry (no event, window, debugging) */
 	u32 window;		/* this run's request_window */
 	u32 vector_waits;	/* the LAPIC has an interrupt that waits for its window */
@@ -96,9 +101,8 @@ struct backend {
 	void (*get_regs)(struct vcpu *v, struct abi_regs *r);
 	void (*set_regs)(struct vcpu *v, const struct abi_regs *r);
 	void (*set_fields)(struct vcpu *v, u32 flags, const struct exit_resume *in);	/* RESUME_RAX, _RIP, _CR8 and the shadow */
-	void (*debug)(struct vcpu *v);			/* arch.debug or dr_live was set from outside */
+	void (*refresh)(struct vcpu *v);		/* arch.debug, dr_live and events.nmi_masked were set from outside */
 	void (*apic_status)(u32 status);		/* with apicv: highest vector of IRR; of ISR << 8 */
-	void (*nmi_mask)(struct vcpu *v);		/* events.nmi_masked was set from outside */
 	void (*event_inject)(struct vcpu *v, u64 event);	/* goes in with the next entry */
 	u32 (*event_blocked)(struct vcpu *v);		/* BLOCKED_BY_* now */
 	void (*event_windows)(struct vcpu *v, u32 windows);	/* the exits of these WINDOW_*, and of no others */

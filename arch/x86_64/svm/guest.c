@@ -171,16 +171,13 @@ void svm_set_fields(struct vcpu *v, u32 flags, const struct exit_resume *in)
 		set_cr8(v, READ_ONCE(in->cr8) & 15);
 }
 
-void svm_nmi_mask(struct vcpu *v)
-{
-	svm_intercept(v->arch.vmcb, VMEXIT_IRET, v->arch.events.nmi_masked);
-}
-
 /* Debug registers pass without an exit once they are switched with the vCPU. */
-void svm_debug(struct vcpu *v)
+void svm_refresh(struct vcpu *v)
 {
+	const struct events *e = &v->arch.events;
 	struct vmcb *b = v->arch.vmcb;
 
+	svm_intercept(b, VMEXIT_IRET, e->nmi_masked && !e->nmi_iret);
 	svm_intercept(b, VMEXIT_EXCEPTION + VECTOR_BP, !!(v->arch.debug & STATE_DEBUG_BP));
 	b->intercept[INTERCEPT_DR] = v->arch.dr_live && !(v->arch.debug & STATE_DEBUG_DR) ? 0 : 0xffffffffu;
 	/* The ports' map has all bits set, and is larger. */

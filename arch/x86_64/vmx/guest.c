@@ -419,14 +419,8 @@ void vmx_set_fields(struct vcpu *v, u32 flags, const struct exit_resume *in)
 		set_cr8(v, READ_ONCE(in->cr8) & 15);
 }
 
-/* The blocking is in the same field as the shadow. */
-void vmx_nmi_mask(struct vcpu *v)
-{
-	vmx_slot(v, SLOT_SHADOW);
-}
-
 /* Debug registers pass without an exit once they are switched with the vCPU. */
-void vmx_debug(struct vcpu *v)
+void vmx_refresh(struct vcpu *v)
 {
 	u32 proc = v->arch.vmx->proc & ~(PROC_MOV_DR | PROC_MSR_BITMAP);
 
@@ -437,4 +431,5 @@ void vmx_debug(struct vcpu *v)
 	if (!(v->arch.debug & STATE_DEBUG_MSRS))
 		proc |= PROC_MSR_BITMAP;
 	vmx_proc_set(v, proc);
+	vmx_slot(v, SLOT_SHADOW);	/* the blocking of NMIs is in the same field */
 }
