@@ -29,6 +29,8 @@ enum exit_reason {
 	EXIT_SHUTDOWN = 7,	/* triple fault */
 	EXIT_FAIL_ENTRY = 8,	/* the processor refused the state: data = hardware's reason */
 	EXIT_DEBUG = 9,		/* KVM_EXIT_DEBUG: exception in data, dr6 in qual[0], dr7 in qual[1], pc in rip */
+	EXIT_TASK = 10,		/* VMX: a task switch to do: its qualification in data, in qual[0] the event whose delivery
+				 * it is (which waits again) with its error << 32, or 0; next_rip; state full */
 	EXIT_INTERNAL = 11,	/* KVM_EXIT_INTERNAL_ERROR: suberror in data, qual[] = its data, qual_count of them */
 	EXIT_MSR = 12,		/* RDMSR or WRMSR that does not pass without an exit: the register's number in port,
 				 * write, data = the value written; next_rip */

@@ -600,6 +600,15 @@ static void load_state(struct emulation *e, const struct exit_state *out)
 	walk_load(&e->walk, out);
 }
 
+struct walk *emulate_walk(struct vcpu *v)
+{
+	struct walk *w = &v->arch.emulation->walk;
+
+	walk_load(w, &v->exit->out);
+	w->maxphyaddr = v->arch.maxphyaddr;
+	return w;
+}
+
 /* ---- the short way ---- */
 
 #define MOVE_NOT 2	/* beside emulate_exit()'s results: the decoder's business */

@@ -96,7 +96,7 @@ static bool cr0_allowed(struct vcpu *v, const struct abi_sregs *s, u64 cr0)
 	return cr0 & X86_CR0_PG || !((s->efer & EFER_LMA && s->cs.l) || s->cr4 & X86_CR4_PCIDE);
 }
 
-static bool cr3_allowed(struct vcpu *v, const struct abi_sregs *s, u64 cr3)
+bool special_cr3_allowed(struct vcpu *v, const struct abi_sregs *s, u64 cr3)
 {
 	if (s->efer & EFER_LMA)
 		return !(cr3 & beyond_maxphyaddr(v));
@@ -147,7 +147,7 @@ static bool cr3_set(struct vcpu *v, struct abi_sregs *s, u64 value)
 {
 	if (s->cr4 & X86_CR4_PCIDE)
 		value &= ~CR3_KEEP;
-	if (!cr3_allowed(v, s, value))
+	if (!special_cr3_allowed(v, s, value))
 		return false;
 	s->cr3 = value;
 	return true;

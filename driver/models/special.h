@@ -24,6 +24,8 @@ int special_get(struct vcpu *v, unsigned int which, u64 *value);
 int special_set(struct vcpu *v, unsigned int which, u64 value, struct decode_fault *fault);
 /* The page-directory pointers that go with these registers, where PAE paging has some. */
 void special_put_pdptes(struct vcpu *v, const struct abi_sregs *s, struct state_fields *f);
+/* May the guest load this CR3, as the other registers are? */
+bool special_cr3_allowed(struct vcpu *v, const struct abi_sregs *s, u64 cr3);
 int special_xmm(struct vcpu *v, unsigned int n, u64 value[2], unsigned int write);
 
 #endif

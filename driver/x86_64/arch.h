@@ -42,12 +42,14 @@ static inline s64 arch_hypercall(u64 number, u64 arg)
 #define ARCH_EXIT_NAMES \
 	[EXIT_INTR] = "intr", [EXIT_IO] = "io", [EXIT_HLT] = "hlt", [EXIT_FAULT] = "fault", \
 	[EXIT_EMULATE] = "emulate", [EXIT_IRQ_WINDOW] = "irq_window", [EXIT_SHUTDOWN] = "shutdown", \
-	[EXIT_FAIL_ENTRY] = "fail_entry", [EXIT_DEBUG] = "debug", \
+	[EXIT_FAIL_ENTRY] = "fail_entry", [EXIT_DEBUG] = "debug", [EXIT_TASK] = "task_switch", \
 	[EXIT_INTERNAL] = "internal", [EXIT_CPUID] = "cpuid", [EXIT_MSR] = "msr", [EXIT_CR] = "cr", \
 	[EXIT_DR] = "dr", [EXIT_HYPERCALL] = "hypercall", [EXIT_EXCEPTION] = "exception", \
 	[EXIT_NMI] = "nmi", [EXIT_OTHER] = "other", [EXIT_ENTRIES] = "entries", [EXIT_EOI] = "eoi",
 
 /* caps.c. Values of KVM_CHECK_EXTENSION; 0 for every other number. */
+struct walk;
+
 struct cap_row {
 	u32 cap;
 	u32 value;
@@ -249,6 +251,10 @@ void emulate_free(struct vcpu *v);
 void emulate_set_regs(struct vcpu *v, const struct abi_regs *regs);
 void emulate_set_sregs(struct vcpu *v);
 long emulate_translate(struct vcpu *v, struct kvm_translation *t, const struct abi_sregs *s);
+/* Its page walk, with the registers of the exit. */
+struct walk *emulate_walk(struct vcpu *v);
+/* taskswitch.c: as arch_run_exit() */
+int taskswitch_exit(struct vcpu *v);
 void run_exit_io(struct vcpu *v, bool out, u16 port, u32 size, u32 count);
 
 #endif

@@ -221,6 +221,7 @@ static int (*const exit_table[])(struct vcpu *v) = {
 	[EXIT_SHUTDOWN] = exit_shutdown,
 	[EXIT_FAIL_ENTRY] = exit_fail_entry,
 	[EXIT_DEBUG] = exit_debug,
+	[EXIT_TASK] = taskswitch_exit,
 	[EXIT_INTERNAL] = exit_internal,
 	[EXIT_MSR] = msr_exit,
 	[EXIT_EOI] = apic_exit_eoi,

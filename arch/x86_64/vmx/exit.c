@@ -291,15 +291,14 @@ static int exit_exception(struct cpu *cpu, struct vcpu *v)
 	}
 }
 
-/* KVM's suberror KVM_INTERNAL_ERROR_EMULATION. */
-#define INTERNAL_EMULATION 1
-
-/* Exits always; nobody does it, and the answer is that of KVM's emulator when it fails. */
+/* Exits always, before the switch: what the processor has not checked is the driver's (26.4.2). */
 static int exit_task_switch(struct cpu *cpu, struct vcpu *v)
 {
-	v->page->out.data = INTERNAL_EMULATION;
-	v->page->out.qual_count = 0;
-	return exit_common(v, EXIT_INTERNAL);
+	struct exit_state *x = &v->page->out;
+
+	x->qual[0] = vmread(VMCS_VECTORING) | vmread(VMCS_VECTORING_ERROR) << 32;
+	x->next_rip = guest_next_rip(v, 0);
+	return exit_full(v, EXIT_TASK, vmread(VMCS_QUALIFICATION));
 }
 
 static const struct exit_row exits[REASON_COUNT] = {
@@ -307,7 +306,7 @@ static const struct exit_row exits[REASON_COUNT] = {
 	[REASON_INTR] = { exit_interrupt, EXIT_INTR },
 	[REASON_TRIPLE_FAULT] = { exit_shutdown, EXIT_SHUTDOWN },
 	[REASON_INIT] = { exit_interrupt, EXIT_INTR },
-	[REASON_TASK_SWITCH] = { exit_task_switch, EXIT_OTHER },
+	[REASON_TASK_SWITCH] = { exit_task_switch, EXIT_TASK },
 	[REASON_INTR_WINDOW] = { exit_intr_window, EXIT_IRQ_WINDOW },
 	[REASON_NMI_WINDOW] = { exit_nmi_window, EXIT_OTHER },
 	[REASON_TPR_BELOW] = { exit_nmi_window, EXIT_CR },
