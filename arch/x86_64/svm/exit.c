@@ -274,6 +274,17 @@ void svm_guest_intercepts(struct vmcb *b)
 	svm_intercept(b, VMEXIT_EXCEPTION + VECTOR_BP, 0);
 }
 
+/*
+ * VMEXIT_INVALID: VMRUN refused the state. QEMU 7.2 stores int_control then, which it has not loaded yet: zero.
+ * Without masking the guest's own IF would keep our interrupts out (15.21.1); work sets the windows anew.
+ */
+static int exit_invalid(struct vcpu *v, u64 code)
+{
+	v->arch.vmcb->int_control |= V_INTR_MASKING;
+	v->arch.work = 1;
+	return exit_refused(v, code);
+}
+
 /* 0: enter again, 1: for the driver. */
 static int dispatch_exit(struct cpu *cpu, struct vcpu *v, u64 code)
 {
@@ -286,8 +297,8 @@ static int dispatch_exit(struct cpu *cpu, struct vcpu *v, u64 code)
 		return exits[code].fn(cpu, v);
 	}
 	v->exits[EXIT_OTHER]++;
-	/* VMEXIT_INVALID; QEMU 7.2 gives its low half only. */
-	return (u32)code == 0xffffffffu ? exit_refused(v, code) : exit_unknown(v, code);
+	/* QEMU 7.2 gives the low half of VMEXIT_INVALID only. */
+	return (u32)code == 0xffffffffu ? exit_invalid(v, code) : exit_unknown(v, code);
 }
 
 void svm_guest_run(struct cpu *cpu, struct vcpu *v)
