@@ -94,6 +94,16 @@ static int exit_interrupt(struct cpu *cpu, struct vcpu *v)
 	return exit_common(v, EXIT_INTR);
 }
 
+/*
+ * #DB and #AC: their delivery can meet the next one, which comes before any interrupt, for ever. So the service VM
+ * has its turn in between, where processors without the intercept hung (CVE-2015-5307, CVE-2015-8104).
+ */
+static int exit_reflect(struct cpu *cpu, struct vcpu *v, u32 vector, int has_error)
+{
+	queue_exception(v, vector, has_error, 0);
+	return exit_interrupt(cpu, v);
+}
+
 static int exit_emulate(struct cpu *cpu, struct vcpu *v)
 {
 	return exit_full(v, EXIT_EMULATE, 0);

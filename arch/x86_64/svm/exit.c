@@ -184,7 +184,7 @@ static int exit_npf(struct vcpu *v)
 	/* Bit 33: the fault was in the walk of the guest's own tables (15.25.6). */
 	x->error = (b->exit_info1 & 0x1f) | (b->exit_info1 >> 33 & 1 ? FAULT_TABLE : 0);
 	x->insn_len = b->insn_len <= 15 ? b->insn_len : 15;
-	if (x->insn_len)
+	if (b->insn_len)
 		memcpy(x->insn, b->insn, 15);
 	return 1;
 }
@@ -202,8 +202,7 @@ static int exit_db(struct cpu *cpu, struct vcpu *v)
 	}
 	if (v->arch.debug & (STATE_DEBUG_STEP | STATE_DEBUG_DR))
 		return exit_debug(v, VECTOR_DB, b->dr6, b->dr7);
-	queue_exception(v, VECTOR_DB, 0, 0);
-	return 0;
+	return exit_reflect(cpu, v, VECTOR_DB, 0);
 }
 
 /* Intercepted only for the VMM's own breakpoints. */
@@ -214,8 +213,7 @@ static int exit_bp(struct cpu *cpu, struct vcpu *v)
 
 static int exit_ac(struct cpu *cpu, struct vcpu *v)
 {
-	queue_exception(v, VECTOR_AC, 1, 0);
-	return 0;
+	return exit_reflect(cpu, v, VECTOR_AC, 1);
 }
 
 /* The machine's, not the guest's. */
@@ -226,7 +224,7 @@ static int exit_mc(struct cpu *cpu, struct vcpu *v)
 }
 
 /*
- * #DB and #AC: their delivery can loop in microcode for ever (CVE-2015-5307, CVE-2015-8104). #MC is the machine's.
+ * #DB and #AC: exit_reflect(). #MC is the machine's.
  * #UD: the other vendor's hypercall instruction is answered too, as KVM does. CR4: a guest gets the features that
  * its CPUID has.
  */

@@ -270,8 +270,7 @@ static int exit_db(struct cpu *cpu, struct vcpu *v)
 	if (v->arch.dr_live)
 		asm volatile("mov %0, %%db6" : : "r"(*dr6));
 	vmwrite(VMCS_GUEST_DR7, vmread(VMCS_GUEST_DR7) & ~(1ull << 13));
-	queue_exception(v, VECTOR_DB, 0, 0);
-	return 0;
+	return exit_reflect(cpu, v, VECTOR_DB, 0);
 }
 
 static int exit_exception(struct cpu *cpu, struct vcpu *v)
@@ -287,7 +286,7 @@ static int exit_exception(struct cpu *cpu, struct vcpu *v)
 	case VECTOR_BP: return exit_debug(v, VECTOR_BP, DR6_RESET, vmread(VMCS_GUEST_DR7));	/* the VMM's own breakpoint */
 	case VECTOR_UD: return exit_ud(cpu, v);
 	case VECTOR_MC: return exit_attention(cpu, v, ATTENTION_MC);	/* the machine's, not the guest's */
-	default: queue_exception(v, vector, vector == VECTOR_AC, 0); return 0;
+	default: return exit_reflect(cpu, v, vector, vector == VECTOR_AC);
 	}
 }
 

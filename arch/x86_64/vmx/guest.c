@@ -21,7 +21,7 @@
 #define CR4_GUESTS 0x7ffull
 
 /*
- * #DB and #AC: their delivery can loop in microcode for ever (CVE-2015-5307, CVE-2015-8104). #UD: the driver
+ * #DB and #AC: exit_reflect(). #UD: the driver
  * answers the other vendor's hypercall. #MC is the machine's.
  */
 #define EXCEPTIONS (1u << VECTOR_MC | 1u << VECTOR_AC | 1u << VECTOR_UD | 1u << VECTOR_DB)
