@@ -295,6 +295,8 @@ void apic_scan(struct vcpu *v)
 	unsigned long bitmap[256 / BITS_PER_LONG] = { };
 
 	ioapic_fill_eoi_bitmap(v, bitmap);
+	/* An IOAPIC's pin at rest names vector 0, as does an EOI with nothing in service to VMX (SDM vol. 3, 30.1.4). */
+	bitmap[0] &= ~0xfffful;
 	static_assert(sizeof(bitmap) == sizeof(v->arch.lapic.page->eoi_exit));
 	memcpy(v->arch.lapic.page->eoi_exit, bitmap, sizeof(bitmap));
 }

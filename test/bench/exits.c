@@ -79,6 +79,7 @@ struct vcpu *bench_guest(const void *code, size_t bytes, enum chips chips)
 	struct kvm_cpuid2 *cpuid = cpuid_supported(vm->sys);
 	struct vcpu *first = NULL;
 
+	memset(vm->memory, 0, GUEST_STACK);	/* as in test/kvm/lapic_guest.c, for Bochs */
 	if (!kvm_capability(vm->fd, KVM_CAP_IRQCHIP))
 		chips = NO_CHIPS;
 	if (chips)

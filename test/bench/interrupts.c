@@ -96,6 +96,7 @@ static struct vcpu *second(struct vm *vm)
 
 	cpuid_set(vcpu, cpuid_supported(vm->sys));
 	vcpu_mode(vcpu, 64);
+	memset(vm->memory + PONG_CODE, 0, PONG_STACK - PONG_CODE);	/* see bench_guest() */
 	LOAD(vm, PONG_CODE, pong);
 	IOCTL(vcpu->fd, KVM_SET_MP_STATE, &runnable);
 	regs_set(vcpu, &regs);
