@@ -23,7 +23,6 @@
 #define OP_VM_DONATE 0x5402u	/* VM. arg = physical address of a 2 MiB block that becomes the VM's */
 #define OP_MAP 0x5403u		/* VM. payload: struct map_range[]. result: ranges done (fewer than given: -ENOMEM comes next, or the entry's MAP_MAX_PAGES in all are reached) */
 #define OP_UNMAP 0x5404u	/* VM. payload: struct map_range[] (pa ignored). Returns when no CPU can use the old mapping */
-#define OP_VM_STATS 0x5405u	/* VM. payload out: struct exit_stats, summed over its vCPUs */
 #define OP_CPU_STATS 0x5406u	/* SYSTEM. arg = hypervisor CPU number: exits of the service VM on it; -ENOENT past the last */
 #define OP_LOG_READ 0x5407u	/* SYSTEM. arg = first byte wanted of the log's stream. payload out: struct log_chunk */
 #define OP_MEM_STATS 0x5408u	/* SYSTEM. payload out: struct mem_stats */
@@ -55,7 +54,7 @@ struct map_range {
 #define MAP_MAX_PAGES 0x40000ull	/* 1 GiB: bounded work in one range, and in one OP_MAP entry */
 #define MAP_WRITE 1ull			/* the guest may write; it may always read and execute */
 
-/* Exits by kind: index = the backend's exit code class (exit.h, STAT_*). */
+/* Exits of the service VM by kind (enum exit_reason); a vCPU's are in its exit page. */
 #define STAT_COUNT 32u
 struct exit_stats {
 	u64 exits[STAT_COUNT];
@@ -96,7 +95,6 @@ struct log_chunk {
 	X(VM, 0x5402, OP_VM_DONATE,		0, 0) \
 	X(VM, 0x5403, OP_MAP,			0, 0) \
 	X(VM, 0x5404, OP_UNMAP,			0, 0) \
-	X(VM, 0x5405, OP_VM_STATS,		0, sizeof(struct exit_stats)) \
 	X(VCPU, 0xae80, KVM_RUN,		0, 0)
 
 #define ABI_OPS(X) ABI_OPS_COMMON(X) ABI_OPS_ARCH(X)

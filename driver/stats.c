@@ -21,13 +21,13 @@ static const char *const exit_names[STAT_COUNT] = {
 	ARCH_EXIT_NAMES
 };
 
-static void show_exits(struct seq_file *m, const struct exit_stats *stats)
+static void show_exits(struct seq_file *m, const u64 *exits)
 {
 	u32 i;
 
 	for (i = 0; i < STAT_COUNT; i++) {
 		if (exit_names[i])
-			seq_printf(m, "%s %llu\n", exit_names[i], stats->exits[i]);
+			seq_printf(m, "%s %llu\n", exit_names[i], exits[i]);
 	}
 }
 
@@ -35,12 +35,23 @@ static void show_exits(struct seq_file *m, const struct exit_stats *stats)
 static int vm_show(struct seq_file *m, void *unused)
 {
 	struct vm *vm = m->private;
-	struct exit_stats stats = {};
-	s64 rc = ring_call(OPX_OP_VM_STATS, vm->handle, 0, NULL, 0, &stats);
+	u64 sum[STAT_COUNT] = {}, entries = 0;
+	struct vcpu *v;
+	u32 i, k;
 
-	if (rc < 0)
-		return rc;
-	show_exits(m, &stats);
+	/* A vCPU that is there stays as long as the VM, which outlives this file. */
+	mutex_lock(&vm->lock);
+	for (i = 0; i < ABI_MAX_VCPUS; i++) {
+		v = vm->vcpu[i];
+		if (!v)
+			continue;
+		entries += READ_ONCE(v->counters.exits);
+		for (k = 0; k < STAT_COUNT; k++)
+			sum[k] += READ_ONCE(v->exit->exits[k]);
+	}
+	mutex_unlock(&vm->lock);
+	show_exits(m, sum);
+	seq_printf(m, "entries %llu\n", entries);
 	return 0;
 }
 DEFINE_SHOW_ATTRIBUTE(vm);
@@ -56,7 +67,7 @@ static int cpus_show(struct seq_file *m, void *unused)
 		if (ring_call(OPX_OP_CPU_STATS, 0, cpu, NULL, 0, &stats) < 0)
 			break;
 		seq_printf(m, "cpu %u\n", cpu);
-		show_exits(m, &stats);
+		show_exits(m, stats.exits);
 	}
 	return 0;
 }

@@ -391,22 +391,6 @@ s64 op_OP_VM_DESTROY(struct call *c)
 	return 0;
 }
 
-s64 op_OP_VM_STATS(struct call *c)
-{
-	struct exit_stats *out = (struct exit_stats *)c->buf;
-	struct vcpu *v;
-	u32 i, k;
-
-	memset(out, 0, sizeof(*out));
-	for (i = 0; i < ABI_MAX_VCPUS; i++) {
-		v = vcpu_of(c->vm, i);
-		for (k = 0; v && k < STAT_COUNT; k++)
-			out->exits[k] += v->exits[k];
-	}
-	c->out = sizeof(*out);
-	return 0;
-}
-
 void vm_counts(struct mem_stats *out)
 {
 	u32 i;

@@ -33,7 +33,6 @@ struct vcpu {
 	u32 in_guest;			/* 1 while its VM's tables may be in use by a CPU */
 	u32 cpu;			/* which one */
 	u64 seen;			/* vm->generation that this vCPU's TLB entries know */
-	u64 exits[STAT_COUNT];
 };
 
 struct vm {

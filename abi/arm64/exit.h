@@ -9,6 +9,7 @@
 #ifndef ABI_ARM64_EXIT_H
 #define ABI_ARM64_EXIT_H
 
+#include "../ops.h"
 #include "kvm.h"
 
 /* exit_state.reason, and index of struct exit_stats. */
@@ -28,7 +29,6 @@ enum exit_reason {
 	EXIT_HYPERCALL = 16,
 	EXIT_OWN_TIMER = 17,
 	EXIT_OTHER = 19,
-	EXIT_ENTRIES = 20,	/* not an exit: KVM_RUN entries */
 };
 
 /*
@@ -98,7 +98,8 @@ struct exit_resume {
 
 struct exit_page {
 	struct exit_state out;
-	u8 pad[EXIT_RESUME_OFFSET - sizeof(struct exit_state)];
+	u8 pad[EXIT_RESUME_OFFSET - sizeof(struct exit_state) - STAT_COUNT * sizeof(u64)];
+	u64 exits[STAT_COUNT];	/* by enum exit_reason: the hypervisor counts here, and believes nothing of it */
 	struct exit_resume in;
 };
 

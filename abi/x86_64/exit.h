@@ -13,6 +13,7 @@
 #ifndef ABI_X86_64_EXIT_H
 #define ABI_X86_64_EXIT_H
 
+#include "../ops.h"
 #include "state.h"
 #include "lapic.h"
 
@@ -34,7 +35,7 @@ enum exit_reason {
 	EXIT_INTERNAL = 11,	/* KVM_EXIT_INTERNAL_ERROR: suberror in data, qual[] = its data, qual_count of them */
 	EXIT_MSR = 12,		/* RDMSR or WRMSR that does not pass without an exit: the register's number in port,
 				 * write, data = the value written; next_rip */
-	EXIT_CPUID = 13,	/* CPUID that is not in the table: state full, next_rip; the others it only counts */
+	EXIT_CPUID = 13,	/* CPUID that exit_resume.cpuid does not answer: state full, next_rip; the others it only counts */
 	/* Answered in the hypervisor; they only count. */
 	EXIT_CR = 14,
 	EXIT_DR = 15,
@@ -42,7 +43,6 @@ enum exit_reason {
 	EXIT_EXCEPTION = 17,
 	EXIT_NMI = 18,
 	EXIT_OTHER = 19,
-	EXIT_ENTRIES = 20,	/* not an exit: KVM_RUN entries */
 	/* Comes to the driver. */
 	EXIT_EOI = 21,		/* an EOI of a vector (data) that lapic_page.eoi_exit names; RIP is past it */
 };
@@ -85,7 +85,20 @@ struct exit_state {
 	struct state_segment seg[6];	/* ES to GS */
 };
 
-/* The driver's half: set anew before each KVM_RUN. */
+/*
+ * What CPUID answers without the driver: a leaf is looked for at CPUID_SLOT(leaf, 0); unless that place is one of CPUID_ANY, at
+ * CPUID_SLOT(leaf, ECX). A leaf that is not where it is looked for is EXIT_CPUID.
+ */
+struct cpuid_slot {
+	u32 leaf;
+	u32 index;		/* ECX, or CPUID_ANY where it does not count */
+	u32 eax, ebx, ecx, edx;
+};
+#define CPUID_ANY 0xffffffffu
+#define CPUID_SLOTS 64u
+#define CPUID_SLOT(leaf, index) (((leaf) + ((leaf) >> 26) + (index) * 23) % CPUID_SLOTS)
+
+/* The driver's half: set anew before each KVM_RUN, the CPUID answers when they change. */
 struct exit_resume {
 	u32 flags;		/* RESUME_* */
 	u32 request_window;	/* kvm_run.request_interrupt_window */
@@ -99,6 +112,8 @@ struct exit_resume {
 	u64 inject_error;
 	u64 inject_cr2;		/* for vector 14 */
 	u32 interrupt;		/* with RESUME_INTERRUPT: a vector that the PIC gave; only after `ready` */
+	u32 pad;
+	struct cpuid_slot cpuid[CPUID_SLOTS];
 };
 
 #define EXIT_RESUME_OFFSET 2048
@@ -106,7 +121,8 @@ struct exit_resume {
 
 struct exit_page {
 	struct exit_state out;
-	u8 pad[EXIT_RESUME_OFFSET - sizeof(struct exit_state)];
+	u8 pad[EXIT_RESUME_OFFSET - sizeof(struct exit_state) - STAT_COUNT * sizeof(u64)];
+	u64 exits[STAT_COUNT];	/* by enum exit_reason: the hypervisor counts here, and believes nothing of it */
 	struct exit_resume in;
 };
 

@@ -71,6 +71,24 @@ struct abi_fpu {
 	u32 pad2;
 };
 
+struct abi_cpuid_entry2 {
+	u32 function;
+	u32 index;
+	u32 flags;	/* bit 0: index is significant */
+	u32 eax, ebx, ecx, edx;
+	u32 padding[3];
+};
+#define ABI_CPUID_SIGNIFICANT_INDEX 1u
+
+struct abi_cpuid2 {
+	u32 nent;
+	u32 padding;
+	struct abi_cpuid_entry2 entries[];
+};
+
+#define ABI_MAX_CPUID_ENTRIES 256u
+#define ABI_CPUID_BYTES (sizeof(struct abi_cpuid2) + ABI_MAX_CPUID_ENTRIES * sizeof(struct abi_cpuid_entry2))
+
 struct abi_vcpu_events {
 	struct {
 		u8 injected;

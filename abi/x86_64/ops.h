@@ -4,17 +4,12 @@
  *
  * OP_STATE_SET: fields that the hypervisor would load itself are checked (-EINVAL,
  * nothing changed); KVM's own checks are the driver's.
- * KVM_SET_CPUID2: struct abi_cpuid2 with its entries, stored as they are.
- * A state that the processor does not take
- * ends the next KVM_RUN with EXIT_FAIL_ENTRY.
+ * A state that the processor does not take ends the next KVM_RUN with EXIT_FAIL_ENTRY.
  */
 #ifndef ABI_X86_64_OPS_H
 #define ABI_X86_64_OPS_H
 
 #include "state.h"
-
-#define ABI_MAX_CPUID_ENTRIES 256u
-#define ABI_CPUID_BYTES (sizeof(struct abi_cpuid2) + ABI_MAX_CPUID_ENTRIES * sizeof(struct abi_cpuid_entry2))
 
 #define OP_STATE_GET 0x5409u	/* VCPU. payload out: struct state_fields */
 #define OP_STATE_SET 0x540au	/* VCPU. payload: struct state_fields */
@@ -24,7 +19,6 @@
 	X(VCPU, 0x540a, OP_STATE_SET,			sizeof(struct state_fields), 0) \
 	X(VCPU, 0x8090ae81, KVM_GET_REGS,		0, sizeof(struct abi_regs)) \
 	X(VCPU, 0x4090ae82, KVM_SET_REGS,		sizeof(struct abi_regs), 0) \
-	X(VCPU, 0x4008ae90, KVM_SET_CPUID2,		sizeof(struct abi_cpuid2), 0) \
 	X(VCPU, 0x9000aea4, KVM_GET_XSAVE,		0, sizeof(struct abi_xsave)) \
 	X(VCPU, 0x5000aea5, KVM_SET_XSAVE,		sizeof(struct abi_xsave), 0)
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * x86_64/state.h - a vCPU's state between driver and hypervisor: general
- * registers and extended state in KVM's own structs, the CPUID table, and all
+ * registers and extended state in KVM's own structs, and all
  * else as numbered fields of 64 bits. What KVM's other structs (kvm.h) make of
  * the fields is the driver's affair.
  */
@@ -19,21 +19,6 @@ struct abi_regs {
 
 struct abi_xsave {
 	u32 region[1024];	/* the XSAVE area in the standard, not compacted, format */
-};
-
-struct abi_cpuid_entry2 {
-	u32 function;
-	u32 index;
-	u32 flags;	/* bit 0: index is significant */
-	u32 eax, ebx, ecx, edx;
-	u32 padding[3];
-};
-#define ABI_CPUID_SIGNIFICANT_INDEX 1u
-
-struct abi_cpuid2 {
-	u32 nent;
-	u32 padding;
-	struct abi_cpuid_entry2 entries[];
 };
 
 /* Segments and tables in the VMCB's order and form (APM vol. 2, appendix B). */

@@ -32,8 +32,7 @@ static inline s64 arch_hypercall(u64 number, u64 arg)
 #define ARCH_EXIT_NAMES \
 	[EXIT_INTR] = "intr", [EXIT_WFI] = "wfi", [EXIT_FAULT] = "fault", [EXIT_SMCCC] = "smccc", \
 	[EXIT_SGI] = "sgi", [EXIT_SERROR] = "serror", [EXIT_SYSREG] = "sysreg", [EXIT_FP] = "fp", [EXIT_SMC] = "smc", \
-	[EXIT_HYPERCALL] = "hypercall", [EXIT_OWN_TIMER] = "own_timer", [EXIT_OTHER] = "other", \
-	[EXIT_ENTRIES] = "entries",
+	[EXIT_HYPERCALL] = "hypercall", [EXIT_OWN_TIMER] = "own_timer", [EXIT_OTHER] = "other",
 
 /* caps.c. Values of KVM_CHECK_EXTENSION; 0 for every other number. */
 struct cap_row {

@@ -413,7 +413,7 @@ static void effects(struct vcpu *v, unsigned int fx)
 	if (fx & LAPIC_FX_EXTINT)
 		set_bit(REQUEST_EXTINT, &v->arch.requests);
 	if (fx & LAPIC_FX_BASE)
-		WARN_ON_ONCE(cpuid_push(v));	/* the guest sees one bit too many or too few */
+		cpuid_push(v);
 }
 
 static unsigned int write_reg(struct vcpu *v, u32 offset, u32 value)

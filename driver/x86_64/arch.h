@@ -45,7 +45,7 @@ static inline s64 arch_hypercall(u64 number, u64 arg)
 	[EXIT_FAIL_ENTRY] = "fail_entry", [EXIT_DEBUG] = "debug", [EXIT_TASK] = "task_switch", \
 	[EXIT_INTERNAL] = "internal", [EXIT_CPUID] = "cpuid", [EXIT_MSR] = "msr", [EXIT_CR] = "cr", \
 	[EXIT_DR] = "dr", [EXIT_HYPERCALL] = "hypercall", [EXIT_EXCEPTION] = "exception", \
-	[EXIT_NMI] = "nmi", [EXIT_OTHER] = "other", [EXIT_ENTRIES] = "entries", [EXIT_EOI] = "eoi",
+	[EXIT_NMI] = "nmi", [EXIT_OTHER] = "other", [EXIT_EOI] = "eoi",
 
 /* caps.c. Values of KVM_CHECK_EXTENSION; 0 for every other number. */
 struct walk;
@@ -193,7 +193,9 @@ int cpuid_init(struct vcpu *v);
 /* The exit for a leaf that the hypervisor has not: as arch_run_exit(). */
 int cpuid_exit(struct vcpu *v);
 /* Hands the table to the hypervisor, as APIC_BASE makes it. */
-int cpuid_push(struct vcpu *v);
+void cpuid_push(struct vcpu *v);
+/* The guest has a new CR4. */
+void cpuid_follow_cr4(struct vcpu *v, u64 cr4);
 /* EAX of leaf 1, or KVM's value without one. */
 u32 cpuid_signature(const struct vcpu *v);
 /* A bit that a VMM may offer. */

@@ -3,7 +3,8 @@
  * cpuid.c - CPUID tables: what a VMM may offer (KVM_GET_SUPPORTED_CPUID), the
  * table that it sets, and questions about that.
  *
- * Owns: vcpu.arch.cpuid, a copy of what the hypervisor answers the guest from.
+ * Owns: vcpu.arch.cpuid, the VMM's table, and the slots of the exit page from
+ * which the hypervisor answers most of it.
  * The rows say which bits of the machine's own answer a guest can use; what has
  * no row is not offered.
  * Called by: main.c, vcpu.c through the tables of ioctl.c. Concurrency: v->lock.
@@ -232,18 +233,24 @@ long cpuid_supported(void *object, unsigned long arg)
 	return rc;
 }
 
+/* The bits that follow CR4 and IA32_APIC_BASE. */
+static void follow(struct abi_cpuid_entry2 *e, const struct vcpu *v, u64 cr4)
+{
+	if (e->function == 1) {
+		e->ecx = (e->ecx & ~B(27)) | (cr4 & X86_CR4_OSXSAVE ? B(27) : 0);
+		if (!lapic_on(&v->arch.lapic))
+			e->edx &= ~B(9);
+	} else if (e->function == 7 && !e->index) {
+		e->ecx = (e->ecx & ~B(4)) | (cr4 & X86_CR4_PKE ? B(4) : 0);
+	}
+}
+
 /* The bits that follow the guest's own state, as the guest would read them now. */
 static void runtime_fill(struct abi_cpuid_entry2 *e, const struct vcpu *v, const struct state_fields *s)
 {
-	if (e->function == 1) {
-		e->ecx = (e->ecx & ~B(27)) | (s->value[STATE_CR4] & X86_CR4_OSXSAVE ? B(27) : 0);
-		if (!(v->arch.lapic.base & MSR_IA32_APICBASE_ENABLE))
-			e->edx &= ~B(9);
-	} else if (e->function == 7 && !e->index) {
-		e->ecx = (e->ecx & ~B(4)) | (s->value[STATE_CR4] & X86_CR4_PKE ? B(4) : 0);
-	} else if (e->function == 0xd && !e->index && boot_cpu_has(X86_FEATURE_XSAVE)) {
+	follow(e, v, s->value[STATE_CR4]);
+	if (e->function == 0xd && !e->index && boot_cpu_has(X86_FEATURE_XSAVE))
 		e->ebx = xstate_size(s->value[STATE_XCR0]);
-	}
 }
 
 static int runtime_update(struct vcpu *v, struct abi_cpuid2 *list)
@@ -380,26 +387,68 @@ static void physaddr_note(struct vcpu *v)
 	v->arch.maxphyaddr = e && (u8)e->eax ? min_t(u8, e->eax, 52) : PHYSADDR_DEFAULT;
 }
 
-/* Without the leaf that follows XCR0; leaf 1 says whether the local APIC is switched on. */
-int cpuid_push(struct vcpu *v)
-{
-	struct abi_cpuid2 *list = cpuid_alloc();
-	u32 i;
-	long rc;
+/* ---- what the hypervisor answers ---- */
 
-	if (!list)
-		return -ENOMEM;
-	for (i = 0; i < v->arch.cpuid->nent; i++) {
-		if (is_xstate_size(&v->arch.cpuid->entries[i]))
-			continue;
-		list->entries[list->nent] = v->arch.cpuid->entries[i];
-		if (list->entries[list->nent].function == 1 && !lapic_on(&v->arch.lapic))
-			list->entries[list->nent].edx &= ~B(9);
-		list->nent++;
+/* A slot that answers nothing: its leaf belongs elsewhere. */
+static void slots_clear(struct cpuid_slot *slots)
+{
+	u32 i;
+
+	for (i = 0; i < CPUID_SLOTS; i++)
+		slots[i] = (struct cpuid_slot) { .leaf = i ^ 1 };
+}
+
+/* Is it the answer for its leaf and index, or for its leaf with any? */
+static bool answers(const struct abi_cpuid2 *list, const struct abi_cpuid_entry2 *e)
+{
+	const struct abi_cpuid_entry2 *first = list->entries;
+
+	if (e->flags & ABI_CPUID_SIGNIFICANT_INDEX)
+		return find_exact(list, e->function, e->index) == e;
+	while (first->function != e->function)
+		first++;
+	return first == e;
+}
+
+static void slot_fill(struct vcpu *v, const struct abi_cpuid_entry2 *entry)
+{
+	bool indexed = entry->flags & ABI_CPUID_SIGNIFICANT_INDEX;
+	u32 place = CPUID_SLOT(entry->function, indexed ? entry->index : 0);
+	struct cpuid_slot *s = &v->exit->in.cpuid[place];
+	struct abi_cpuid_entry2 e = *entry;
+
+	if (s->leaf != (place ^ 1) || s->index)
+		return;		/* taken: cpuid_exit() answers */
+	follow(&e, v, v->arch.cpuid_cr4);
+	*s = (struct cpuid_slot) { e.function, indexed ? e.index : CPUID_ANY, e.eax, e.ebx, e.ecx, e.edx };
+}
+
+/* All but the leaf that follows XCR0. First those with one answer, which are asked for most. */
+void cpuid_push(struct vcpu *v)
+{
+	const struct abi_cpuid2 *list = v->arch.cpuid;
+	u32 pass, i;
+
+	slots_clear(v->exit->in.cpuid);
+	for (pass = 0; pass < 2; pass++) {
+		for (i = 0; i < list->nent; i++) {
+			const struct abi_cpuid_entry2 *e = &list->entries[i];
+
+			if (pass == (e->flags & ABI_CPUID_SIGNIFICANT_INDEX) && !is_xstate_size(e) && answers(list, e))
+				slot_fill(v, e);
+		}
 	}
-	rc = vm_call(v->vm, OPX_KVM_SET_CPUID2, v->handle, 0, list, struct_size(list, entries, list->nent), NULL);
-	kvfree(list);
-	return rc;
+}
+
+#define CR4_FOLLOWED (X86_CR4_OSXSAVE | X86_CR4_PKE)
+
+void cpuid_follow_cr4(struct vcpu *v, u64 cr4)
+{
+	u64 changed = v->arch.cpuid_cr4 ^ cr4;
+
+	v->arch.cpuid_cr4 = cr4;
+	if (v->arch.cpuid && changed & CR4_FOLLOWED)
+		cpuid_push(v);
 }
 
 /* MWAIT's bit comes and goes with MISC_ENABLE's. */
@@ -410,7 +459,8 @@ int cpuid_set_mwait(struct vcpu *v, bool on)
 	if (!e)
 		return 0;
 	e->ecx = on ? e->ecx | B(3) : e->ecx & ~B(3);
-	return cpuid_push(v) ?: options_apply(v);
+	cpuid_push(v);
+	return options_apply(v);
 }
 
 /* Is the table the vCPU's own, but for the bits that follow the guest's state? Else -EINVAL. */
@@ -441,7 +491,8 @@ static long cpuid_set(struct vcpu *v, struct abi_cpuid2 *list)
 	v->arch.cpuid_set = true;
 	physaddr_note(v);
 	apic_cpuid(v);
-	return cpuid_push(v) ?: options_apply(v);
+	cpuid_push(v);
+	return options_apply(v);
 }
 
 u32 cpuid_signature(const struct vcpu *v)
@@ -455,7 +506,10 @@ int cpuid_init(struct vcpu *v)
 {
 	v->arch.maxphyaddr = PHYSADDR_DEFAULT;
 	v->arch.cpuid = cpuid_alloc();
-	return v->arch.cpuid ? 0 : -ENOMEM;
+	if (!v->arch.cpuid)
+		return -ENOMEM;
+	cpuid_push(v);
+	return 0;
 }
 
 long cpuid_set2(void *object, unsigned long arg)

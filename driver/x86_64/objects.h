@@ -67,6 +67,7 @@ struct arch_vcpu {
 	u64 mcg_cap;
 	struct mcheck *mcheck;	/* mcheck.c */
 	struct abi_cpuid2 *cpuid;
+	u64 cpuid_cr4;		/* CR4 that the hypervisor's answers follow */
 	struct emulation *emulation;
 	struct vcpu_clock clock;
 	/* apic.c, mp.c */

@@ -84,8 +84,12 @@ int state_read(struct vcpu *v, struct state_fields *s)
 
 int state_write(struct vcpu *v, const struct state_fields *s)
 {
+	int rc = ring_call(OPX_OP_STATE_SET, v->handle, 0, s, sizeof(*s), NULL);
+
 	v->arch.ready = 0;	/* it may have closed the window for interrupts */
-	return ring_call(OPX_OP_STATE_SET, v->handle, 0, s, sizeof(*s), NULL);
+	if (!rc && s->fields & BIT_ULL(STATE_CR4))
+		cpuid_follow_cr4(v, s->value[STATE_CR4]);
+	return rc;
 }
 
 int state_read_one(struct vcpu *v, u32 field, u64 *value)

@@ -353,7 +353,7 @@ TEST(entries_from_two_cpus)
 #define GUEST_PAGES 16ull
 
 static const u32 setters[] = {
-	N_KVM_SET_REGS, N_OP_STATE_SET, N_KVM_SET_XSAVE, N_KVM_SET_CPUID2,
+	N_KVM_SET_REGS, N_OP_STATE_SET, N_KVM_SET_XSAVE,
 };
 static const u32 getters[] = { N_KVM_GET_REGS, N_OP_STATE_GET, N_KVM_GET_XSAVE };
 

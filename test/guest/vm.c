@@ -45,11 +45,9 @@ s64 vcpu_reset(u32 vcpu, u64 rip)
 }
 
 /* One leaf, so that a CPUID of leaf 0 is answered in the hypervisor. */
-static s64 give_cpuid(u32 vcpu)
+static void give_cpuid(struct exit_page *page)
 {
-	struct { struct abi_cpuid2 head; struct abi_cpuid_entry2 entry; } list = { .head.nent = 1, .entry.eax = 1 };
-
-	return ring_op(N_KVM_SET_CPUID2, vcpu, 0, &list, sizeof(list));
+	page->in.cpuid[CPUID_SLOT(0, 0)] = (struct cpuid_slot) { .index = CPUID_ANY, .eax = 1 };
 }
 
 s64 vm_open_with(struct vm *vm, void *code_page, struct exit_page *page, u32 flags)
@@ -69,9 +67,7 @@ s64 vm_open_with(struct vm *vm, void *code_page, struct exit_page *page, u32 fla
 	if (result <= 0)
 		return result ? result : -EINVAL;
 	vm->vcpu = (u32)result;
-	result = give_cpuid(vm->vcpu);
-	if (result)
-		return result;
+	give_cpuid(page);
 	result = vm_map(vm->handle, CODE_GPA, (u64)code_page, 1, MAP_WRITE);
 	if (result != 1)
 		return result ? result : -EINVAL;
@@ -115,5 +111,6 @@ s64 vm_code(const struct vm *vm, const void *code, u32 bytes)
 
 	memcpy(vm->code, code, bytes);
 	memset(&vm->page->in, 0, sizeof(vm->page->in));
+	give_cpuid(vm->page);
 	return err ? err : vcpu_run(vm);
 }

@@ -149,17 +149,17 @@ static int guest_sync(struct cpu *cpu, struct vcpu *v)
 	u32 ec = ESR_EC(esr);
 
 	if (unlikely(!rows[ec].fn)) {
-		v->exits[EXIT_OTHER]++;
+		v->page->exits[EXIT_OTHER]++;
 		return guest_undefined(cpu, v, esr);
 	}
-	v->exits[rows[ec].stat]++;
+	v->page->exits[rows[ec].stat]++;
 	return rows[ec].fn(cpu, v, esr);
 }
 
 static int guest_serror(struct cpu *cpu, struct vcpu *v)
 {
 	service_serror(cpu, read_sysreg(esr_el2));
-	v->exits[EXIT_SERROR]++;
+	v->page->exits[EXIT_SERROR]++;
 	return leave(v, EXIT_SERROR);
 }
 
@@ -171,6 +171,6 @@ int guest_enter(struct cpu *cpu, struct vcpu *v)
 		return guest_sync(cpu, v);
 	if (kind == EXIT_KIND_SERROR)
 		return guest_serror(cpu, v);
-	v->exits[EXIT_INTR]++;
+	v->page->exits[EXIT_INTR]++;
 	return leave(v, EXIT_INTR);
 }

@@ -33,7 +33,6 @@ int machine_vcpu_run(struct cpu *cpu, struct vcpu *v)
 	if (unlikely(!v->arch.ready))
 		return -EINVAL;
 	resume(v, &v->page->in);
-	v->exits[EXIT_ENTRIES]++;
 	guest_load(cpu, v);
 	while (!guest_enter(cpu, v))
 		;

@@ -57,7 +57,6 @@ static void resume(struct vcpu *v, const struct exit_resume *in)
 int machine_vcpu_run(struct cpu *cpu, struct vcpu *v)
 {
 	resume(v, &v->page->in);
-	v->exits[EXIT_ENTRIES]++;
 	backend->load(cpu, v);
 	backend->run(cpu, v);
 	backend->unload(cpu, v);

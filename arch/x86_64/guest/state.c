@@ -18,13 +18,11 @@ int machine_vcpu_init(struct vcpu *v)
 {
 	struct pool *pool = &v->vm->pool;
 	u64 fpu = pool_alloc_pages(pool, (fpu_bytes + PAGE_SIZE - 1) / PAGE_SIZE);
-	u64 cpuid_pa = pool_alloc_pages(pool, (ABI_CPUID_BYTES + PAGE_SIZE - 1) / PAGE_SIZE);
 
 	v->arch.lapic = v->flags & VCPU_LAPIC ? (struct lapic_page *)((u8 *)v->page + PAGE_SIZE) : NULL;
-	if (!fpu || !cpuid_pa || backend->vcpu_init(v))
+	if (!fpu || backend->vcpu_init(v))
 		return -ENOMEM;
 	v->arch.fpu = phys_to_virt(fpu);
-	v->arch.cpuid = phys_to_virt(cpuid_pa);
 	v->arch.xcr0 = FPU_XCR0_RESET;
 	return 0;
 }

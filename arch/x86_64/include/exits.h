@@ -6,7 +6,7 @@
  *
  * A handler returns 0: the guest goes on, or 1: the exit page says what the
  * driver has to do. The accessors:
- *   guest_rax, guest_rip, guest_rflags, guest_cs_base, guest_cr4, guest_cr8,
+ *   guest_rax, guest_rip, guest_rflags, guest_cs_base, guest_cr8,
  *   guest_cpl, guest_shadow    what their names say; guest_rax a pointer
  *   guest_wide                 64-bit code
  *   guest_next_rip, guest_skip the end of an instruction of that length; RIP goes there
@@ -224,7 +224,7 @@ static int exit_monitor(struct cpu *cpu, struct vcpu *v)
 static int exit_cpuid(struct cpu *cpu, struct vcpu *v)
 {
 	v->arch.regs.rax = *guest_rax(v);
-	if (unlikely(!cpuid_guest(v, guest_cr4(v)))) {
+	if (unlikely(!cpuid_guest(v))) {
 		v->page->out.next_rip = guest_next_rip(v, 2);
 		return exit_full(v, EXIT_CPUID, 0);
 	}

@@ -30,7 +30,6 @@ struct events {
 
 #define MACHINE_VCPU_FLAGS VCPU_LAPIC
 #define ASID_SERVICE 1u		/* ASID or VPID of the service VM */
-#define CPUID_INDEX 64u		/* leaves looked up without a search, in each of three ranges */
 
 struct vcpu_arch {
 	struct gprs regs;	/* RAX and RSP live in the backend's state block while it runs */
@@ -59,9 +58,6 @@ struct vcpu_arch {
 	u32 asid;
 	u64 asid_generation;
 	struct cpu *asid_cpu;
-	struct abi_cpuid_entry2 *cpuid;
-	u32 cpuid_count;
-	u16 cpuid_first[3][CPUID_INDEX];	/* 1 + first entry of a leaf */
 };
 
 struct vm_arch {
@@ -126,9 +122,9 @@ extern u32 fpu_bytes;				/* of the area for all of them */
 int fpu_xcr0_valid(u64 xcr0, u64 allowed);	/* XSETBV would take it */
 int fpu_set(struct vcpu *v, const u8 *image);	/* 4096 bytes of KVM_SET_XSAVE; 1: not valid */
 
-/* CPUID for the guest's current EAX, ECX. cr4 decides OSXSAVE and OSPKE. 0: not in the table. */
-int cpuid_guest(struct vcpu *v, u64 cr4);
-/* CPUID as the service VM sees it. */
+/* CPUID for the guest's current EAX, ECX. 0: the driver's to answer. */
+int cpuid_guest(struct vcpu *v);
+/* CPUID as the service VM sees it. cr4 decides OSXSAVE and OSPKE. */
 struct cpuid cpuid_service(u32 leaf, u32 subleaf, u64 cr4);
 
 

@@ -17,7 +17,6 @@ static inline u64 *guest_rax(struct vcpu *v) { return &v->arch.vmcb->rax; }
 static inline u64 guest_rip(struct vcpu *v) { return v->arch.vmcb->rip; }
 static inline u64 guest_rflags(struct vcpu *v) { return v->arch.vmcb->rflags; }
 static inline u64 guest_cs_base(struct vcpu *v) { return v->arch.vmcb->seg[SEG_CS].base; }
-static inline u64 guest_cr4(struct vcpu *v) { return v->arch.vmcb->cr4; }
 static inline u64 guest_cr8(struct vcpu *v) { return v->arch.vmcb->int_control & 15; }
 static inline u32 guest_cpl(struct vcpu *v) { return v->arch.vmcb->cpl; }
 static inline u64 guest_shadow(struct vcpu *v) { return v->arch.vmcb->int_shadow & 1; }
@@ -287,14 +286,14 @@ static int exit_invalid(struct vcpu *v, u64 code)
 static int dispatch_exit(struct cpu *cpu, struct vcpu *v, u64 code)
 {
 	if (code == VMEXIT_NPF) {
-		v->exits[EXIT_FAULT]++;
+		v->page->exits[EXIT_FAULT]++;
 		return exit_npf(v);
 	}
 	if (code < VMEXIT_TABLE && exits[code].fn) {
-		v->exits[exits[code].stat]++;
+		v->page->exits[exits[code].stat]++;
 		return exits[code].fn(cpu, v);
 	}
-	v->exits[EXIT_OTHER]++;
+	v->page->exits[EXIT_OTHER]++;
 	/* QEMU 7.2 gives the low half of VMEXIT_INVALID only. */
 	return (u32)code == 0xffffffffu ? exit_invalid(v, code) : exit_unknown(v, code);
 }

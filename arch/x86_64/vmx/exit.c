@@ -17,7 +17,6 @@ static inline u64 *guest_rax(struct vcpu *v) { return &v->arch.regs.rax; }
 static inline u64 guest_rip(struct vcpu *v) { return vmx_slot_read(v, SLOT_RIP); }
 static inline u64 guest_rflags(struct vcpu *v) { return vmx_slot_read(v, SLOT_RFLAGS); }
 static inline u64 guest_cs_base(struct vcpu *v) { return vmread(VMCS_GUEST_BASE + 2 * VSEG_CS); }
-static inline u64 guest_cr4(struct vcpu *v) { return vmread(VMCS_GUEST_CR4); }
 static inline u64 guest_cr8(struct vcpu *v) { return v->arch.vmx->apic[APIC_TPR] >> 4; }
 static inline u32 guest_cpl(struct vcpu *v) { return vmx_cpl(); }
 static inline u64 guest_shadow(struct vcpu *v) { return vmx_slot_read(v, SLOT_SHADOW); }
@@ -336,10 +335,10 @@ static const struct exit_row exits[REASON_COUNT] = {
 static int dispatch_exit(struct cpu *cpu, struct vcpu *v, u32 reason)
 {
 	if (likely(reason < REASON_COUNT && exits[reason].fn)) {
-		v->exits[exits[reason].stat]++;
+		v->page->exits[exits[reason].stat]++;
 		return exits[reason].fn(cpu, v);
 	}
-	v->exits[EXIT_OTHER]++;
+	v->page->exits[EXIT_OTHER]++;
 	return exit_unknown(v, reason);
 }
 
