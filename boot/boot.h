@@ -40,9 +40,7 @@ struct boot_module {
 	char cmdline[BOOT_CMDLINE_BYTES];
 };
 
-/* As Multiboot2 counts, from 1 on. */
 enum boot_fb_type {
-	FB_NONE,
 	FB_INDEXED,
 	FB_RGB,
 	FB_TEXT,
@@ -54,14 +52,16 @@ struct boot_fb_field {
 	u8 size;
 };
 
+/* As a Multiboot2 tag has it. */
 struct boot_framebuffer {
-	u32 type;	/* enum boot_fb_type */
-	u32 pitch;	/* bytes per line */
+	u64 pa;
+	u32 pitch;	/* bytes per line; 0: there is no screen */
 	u32 width;	/* pixels, or characters of text */
 	u32 height;
-	u32 bpp;
-	struct boot_fb_field red, green, blue;
-	u64 pa;
+	u8 bpp;
+	u8 type;	/* enum boot_fb_type */
+	u16 pad;
+	struct boot_fb_field red, green, blue;	/* of FB_RGB only */
 };
 
 struct boot_info {
@@ -157,30 +157,15 @@ int acpi_cpus(const struct boot_info *info, u32 *apic_ids, unsigned int max);
  */
 int acpi_build_wakeup(const struct boot_info *info, u64 dest_pa, u64 dest_size, u64 mailbox_pa);
 
-struct linux_request {
-	u64 kernel_pa;		/* a bzImage */
-	u64 kernel_size;
-	u64 initrd_pa;		/* used where it lies */
-	u64 initrd_size;	/* 0: none */
-	const char *cmdline;
-	u64 rsdp_pa;		/* 0: Linux looks itself */
-	u64 scratch_pa;		/* page aligned, below 4 GiB, reserved, readable by Linux */
-	u64 scratch_size;	/* at least LINUX_SCRATCH_BYTES */
-};
-#define LINUX_SCRATCH_BYTES 0x20000ull
-
-struct linux_entry {
-	u64 entry_pa;		/* 64-bit entry: RIP, paging on, identity mapped */
-	u64 boot_params_pa;	/* RSI at entry */
-	u64 kernel_pa;		/* where it was put, and the bytes that its start-up uses */
-	u64 kernel_size;
-};
-
 /*
- * linux.c: puts the kernel into free RAM and writes boot_params. Call it when
+ * linux.c: puts the first module, a bzImage, into free RAM, and writes
+ * boot_params to scratch_pa: page aligned, below 4 GiB, LINUX_SCRATCH_BYTES,
+ * which Linux finds reserved. The second module is its initrd, and stays where
+ * it lies. *entry: the 64-bit entry (RIP; RSI = scratch_pa). Call it when
  * the region list is final: it becomes Linux's E820, and what it does not call
  * RAM is made reserved in Linux's copy of the UEFI map too.
  */
-int linux_load(const struct boot_info *info, const struct linux_request *req, struct linux_entry *out);
+int linux_load(const struct boot_info *info, u64 rsdp_pa, u64 scratch_pa, u64 *entry);
+#define LINUX_SCRATCH_BYTES 0x20000ull
 
 #endif

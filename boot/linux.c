@@ -149,7 +149,7 @@ static int bad_alignment(const struct setup_header *h)
 }
 
 /* What is wrong with the image, or NULL. The first test makes the others safe. */
-static const char *find_fault(const struct linux_request *req, const struct setup_header *h)
+static const char *find_fault(const struct boot_module *kernel, const struct setup_header *h)
 {
 	if (h->boot_flag != BOOT_FLAG || h->magic != HEADER_MAGIC)
 		return "is not a bzImage: give a Linux kernel as the first module";
@@ -157,20 +157,20 @@ static const char *find_fault(const struct linux_request *req, const struct setu
 		return "has no relocatable 64-bit entry: give an x86-64 kernel of Linux 3.8 or later";
 	if (payload_bytes(h) < SMALLEST_IMAGE || h->init_size < payload_bytes(h) || bad_alignment(h))
 		return "has a damaged header: copy the file again";
-	if (payload_bytes(h) > req->kernel_size || setup_bytes(h) > req->kernel_size - payload_bytes(h))
+	if (payload_bytes(h) > kernel->size || setup_bytes(h) > kernel->size - payload_bytes(h))
 		return "is cut short: copy the file again";
-	if (strlen(req->cmdline) > h->cmdline_max || strlen(req->cmdline) >= BOOT_CMDLINE_BYTES)
+	if (strlen(kernel->cmdline) > h->cmdline_max)
 		return "takes no command line of that length: shorten it in the menu entry";
 	return NULL;
 }
 
-static int read_header(const struct linux_request *req, struct setup_header *h)
+static int read_header(const struct boot_module *kernel, struct setup_header *h)
 {
 	const char *fault = "is missing or empty: add a module2 line with a Linux kernel to the menu entry";
 
-	if (req->kernel_size >= SMALLEST_IMAGE) {
-		memcpy(h, (const u8 *)phys_to_virt(req->kernel_pa) + HEADER_OFFSET, sizeof(*h));
-		fault = find_fault(req, h);
+	if (kernel->size >= SMALLEST_IMAGE) {
+		memcpy(h, (const u8 *)phys_to_virt(kernel->pa) + HEADER_OFFSET, sizeof(*h));
+		fault = find_fault(kernel, h);
 	}
 	if (fault) {
 		log_print("boot: the service VM's kernel %s\n", fault);
@@ -220,13 +220,13 @@ static void fill_graphics(struct screen_info *s, const struct boot_framebuffer *
 /* Text mode exists on BIOS machines only, and is there when nobody says else. */
 static void fill_screen(struct screen_info *s, const struct boot_info *info)
 {
-	if (info->fb.type == FB_RGB || info->fb.type == FB_INDEXED)
+	if (info->fb.pitch && info->fb.type != FB_TEXT)
 		fill_graphics(s, &info->fb, info->efi_map != NULL);
 	else if (!info->efi_map)
 		*s = (struct screen_info){ .type = VIDEO_VGA_TEXT, .mode = 3, .columns = 80, .lines = 25, .y = 24, .points = 16 };
 }
 
-static void fill_e820(struct scratch *s, u64 scratch_pa, const struct boot_info *info)
+static void fill_e820(struct scratch *s, const struct boot_info *info)
 {
 	u32 count = (u32)min_u64(info->region_count, E820_ENTRIES), rest = info->region_count - count;
 
@@ -236,7 +236,7 @@ static void fill_e820(struct scratch *s, u64 scratch_pa, const struct boot_info 
 	if (rest) {
 		s->rest.type = SETUP_E820_EXT;
 		s->rest.length = rest * sizeof(struct boot_region);
-		s->params.header.setup_data = scratch_pa + __builtin_offsetof(struct scratch, rest);
+		s->params.header.setup_data = virt_to_phys(&s->rest);
 	}
 }
 
@@ -287,10 +287,10 @@ static void efi_split(struct efi_copy *to, const struct efi_desc *d, const struc
 		efi_emit(to, d, pa, end, d->type);
 }
 
-static int fill_efi(struct scratch *s, const struct linux_request *req, const struct boot_info *info)
+static int fill_efi(struct scratch *s, const struct boot_info *info)
 {
-	u64 map_pa = req->scratch_pa + sizeof(*s);
-	struct efi_copy copy = { s->efi_map, req->scratch_size - sizeof(*s), 0, info->efi_desc_size };
+	u64 map_pa = virt_to_phys(s->efi_map);
+	struct efi_copy copy = { s->efi_map, LINUX_SCRATCH_BYTES - sizeof(*s), 0, info->efi_desc_size };
 	u32 i;
 
 	if (!info->efi_systab || !info->efi_map)
@@ -309,41 +309,36 @@ static int fill_efi(struct scratch *s, const struct linux_request *req, const st
 	return 0;
 }
 
-static void fill_params(struct scratch *s, const struct linux_request *req, const struct setup_header *h, u64 kernel_pa)
+static void fill_params(struct scratch *s, const struct boot_info *info, const struct setup_header *h, u64 kernel_pa)
 {
+	const struct boot_module *kernel = &info->modules[0], *initrd = &info->modules[1];
+	u64 cmdline_pa = virt_to_phys(s->cmdline);
 	struct boot_params *p = &s->params;
-	u64 cmdline_pa = req->scratch_pa + __builtin_offsetof(struct scratch, cmdline);
 
-	memset(s, 0, sizeof(*s));
 	memcpy(&p->header, h, header_bytes(h));
-	memcpy(s->cmdline, req->cmdline, strlen(req->cmdline) + 1);
+	memcpy(s->cmdline, kernel->cmdline, strlen(kernel->cmdline) + 1);
 	p->header.loader = LOADER_UNKNOWN;
 	p->header.setup_data = 0;
 	p->header.code32_start = kernel_pa;
 	p->header.cmdline = cmdline_pa;
 	p->cmdline_high = cmdline_pa >> 32;
-	p->rsdp = req->rsdp_pa;
-	if (req->initrd_size) {
-		p->header.ramdisk = req->initrd_pa;
-		p->ramdisk_high = req->initrd_pa >> 32;
-		p->header.ramdisk_size = req->initrd_size;
-		p->ramdisk_size_high = req->initrd_size >> 32;
+	if (info->module_count > 1) {
+		p->header.ramdisk = initrd->pa;
+		p->ramdisk_high = initrd->pa >> 32;
+		p->header.ramdisk_size = initrd->size;
+		p->ramdisk_size_high = initrd->size >> 32;
 	}
 }
 
-int linux_load(const struct boot_info *info, const struct linux_request *req, struct linux_entry *out)
+int linux_load(const struct boot_info *info, u64 rsdp_pa, u64 scratch_pa, u64 *entry)
 {
-	struct scratch *s = phys_to_virt(req->scratch_pa);
+	const struct boot_module *kernel = &info->modules[0];
+	struct scratch *s = phys_to_virt(scratch_pa);
 	struct setup_header h;
-	u64 pa, end;
+	u64 pa;
 	int err;
 
-	if (req->scratch_pa % PAGE_SIZE || req->scratch_size < LINUX_SCRATCH_BYTES ||
-	    memmap_type(info, req->scratch_pa, &end) == REGION_RAM) {
-		log_print("boot: the place for the kernel's parameters is not reserved memory: this is a bug of Tenon\n");
-		return -EINVAL;
-	}
-	err = read_header(req, &h);
+	err = read_header(kernel, &h);
 	if (err)
 		return err;
 	pa = find_place(info, &h);
@@ -352,13 +347,15 @@ int linux_load(const struct boot_info *info, const struct linux_request *req, st
 			  (h.init_size >> 20) + 1);
 		return -ENOMEM;
 	}
-	fill_params(s, req, &h, pa);
+	memset(s, 0, sizeof(*s));
+	s->params.rsdp = rsdp_pa;
+	fill_params(s, info, &h, pa);
 	fill_screen(&s->params.screen, info);
-	fill_e820(s, req->scratch_pa, info);
-	err = fill_efi(s, req, info);
+	fill_e820(s, info);
+	err = fill_efi(s, info);
 	if (err)
 		return err;
-	copy_words(phys_to_virt(pa), (const u8 *)phys_to_virt(req->kernel_pa) + setup_bytes(&h), payload_bytes(&h));
-	*out = (struct linux_entry){ pa + ENTRY_64_OFFSET, req->scratch_pa, pa, h.init_size };
+	copy_words(phys_to_virt(pa), (const u8 *)phys_to_virt(kernel->pa) + setup_bytes(&h), payload_bytes(&h));
+	*entry = pa + ENTRY_64_OFFSET;
 	return 0;
 }

@@ -40,18 +40,6 @@ struct tag_mmap {
 	u32 entry_version;
 };
 
-struct tag_framebuffer {
-	struct tag tag;
-	u64 pa;
-	u32 pitch;
-	u32 width;
-	u32 height;
-	u8 bpp;
-	u8 type;
-	u16 pad;
-	struct boot_fb_field rgb[3];	/* red, green, blue; of type RGB only */
-};
-
 struct tag_efi_mmap {
 	struct tag tag;
 	u32 desc_size;
@@ -139,23 +127,20 @@ static int read_mmap(const struct tag *tag, struct boot_info *info)
 	return err;
 }
 
+#define FB_BYTES __builtin_offsetof(struct boot_framebuffer, red)
+#define FB_RGB_BYTES (FB_BYTES + 3 * sizeof(struct boot_fb_field))
+
 /* Linux describes a screen with 16-bit fields: what does not fit is no screen. */
 static int read_framebuffer(const struct tag *tag, struct boot_info *info)
 {
-	const struct tag_framebuffer *from = (const struct tag_framebuffer *)tag;
-	struct boot_framebuffer *fb = &info->fb;
+	const struct boot_framebuffer *from = (const struct boot_framebuffer *)(tag + 1);
+	u32 bytes = from->type == FB_RGB ? FB_RGB_BYTES : FB_BYTES;
 
-	if (from->type >= FB_TEXT || (from->pitch | from->width | from->height) > 0xffff || from->pa >= PA_LIMIT)
+	if (from->type > FB_TEXT || (from->pitch | from->width | from->height) > 0xffff || from->pa >= PA_LIMIT)
 		return 0;
-	if (from->type + 1 == FB_RGB && tag->size < __builtin_offsetof(struct tag_framebuffer, rgb[3]))
+	if (tag->size - sizeof(*tag) < bytes)
 		return bad_info("framebuffer");
-	*fb = (struct boot_framebuffer){ .type = from->type + 1, .pitch = from->pitch, .width = from->width,
-					 .height = from->height, .bpp = from->bpp, .pa = from->pa };
-	if (fb->type == FB_RGB) {
-		fb->red = from->rgb[0];
-		fb->green = from->rgb[1];
-		fb->blue = from->rgb[2];
-	}
+	memcpy(&info->fb, from, bytes);
 	return 0;
 }
 
@@ -206,7 +191,7 @@ struct tag_row {
 static const struct tag_row rows[] = {
 	[MB2_TAG_MODULE] = { sizeof(struct tag_module), read_module },
 	[MB2_TAG_MMAP] = { sizeof(struct tag_mmap), read_mmap },
-	[MB2_TAG_FRAMEBUFFER] = { __builtin_offsetof(struct tag_framebuffer, rgb), read_framebuffer },
+	[MB2_TAG_FRAMEBUFFER] = { sizeof(struct tag) + FB_BYTES, read_framebuffer },
 	[MB2_TAG_EFI64] = { sizeof(struct tag) + sizeof(u64), read_efi64 },
 	[MB2_TAG_RSDP_OLD] = { sizeof(struct tag) + 20, read_rsdp },
 	[MB2_TAG_RSDP_NEW] = { sizeof(struct tag) + 36, read_rsdp },

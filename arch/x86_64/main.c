@@ -233,24 +233,11 @@ static INIT void handoff_take(struct boot_info *info)
 		die("too little memory below 4 GiB");
 }
 
-static INIT void load_service(const struct boot_info *info, struct linux_entry *entry)
+static INIT void load_service(const struct boot_info *info, u64 *entry)
 {
-	struct linux_request req = {
-		.rsdp_pa = handoff_pa + HANDOFF_ACPI,
-		.scratch_pa = handoff_pa + HANDOFF_SCRATCH,
-		.scratch_size = LINUX_SCRATCH_BYTES,
-	};
-
 	if (info->module_count == 0)
 		die("no service VM: the boot menu entry needs a line `module2 /path/to/vmlinuz ...` behind `multiboot2`");
-	req.kernel_pa = info->modules[0].pa;
-	req.kernel_size = info->modules[0].size;
-	req.cmdline = info->modules[0].cmdline;
-	if (info->module_count > 1) {
-		req.initrd_pa = info->modules[1].pa;
-		req.initrd_size = info->modules[1].size;
-	}
-	if (linux_load(info, &req, entry))
+	if (linux_load(info, handoff_pa + HANDOFF_ACPI, handoff_pa + HANDOFF_SCRATCH, entry))
 		die(NULL);
 }
 
@@ -269,10 +256,10 @@ static void release_init(void)
 }
 
 /* Not boot code itself: it takes boot code away. */
-static void start_service(struct cpu *cpu, const struct linux_entry *entry) __attribute__((noinline, noreturn));
-static void start_service(struct cpu *cpu, const struct linux_entry *entry)
+static void start_service(struct cpu *cpu, u64 entry) __attribute__((noinline, noreturn));
+static void start_service(struct cpu *cpu, u64 entry)
 {
-	struct service_entry e = { entry->entry_pa, entry->boot_params_pa, service_identity_cr3 };
+	struct service_entry e = { entry, handoff_pa + HANDOFF_SCRATCH, service_identity_cr3 };
 
 	release_init();
 	log_print("tenon: starting the service VM\n");
@@ -286,8 +273,8 @@ static struct boot_info info __attribute__((section(".init.data")));
 
 INIT void boot_main(u32 magic, u32 mbi)
 {
-	struct linux_entry entry;
 	u32 apic_ids[MAX_CPUS];
+	u64 entry;
 	int found;
 
 	console_init();
@@ -325,5 +312,5 @@ INIT void boot_main(u32 magic, u32 mbi)
 		  (unsigned long)(memmap_ram_pages(&info) >> 8), (unsigned long)((region_bytes + image_bytes()) >> 10));
 	log_print("tenon: %u of %u CPUs up\n", smp_start(low_page(&info), ap_main), cpu_count);
 	cpu_set_up(cpus[0]);
-	start_service(cpus[0], &entry);
+	start_service(cpus[0], entry);
 }

@@ -114,7 +114,7 @@ TEST(abi_exit_page_layout)
 	CHECK_EQ(offsetof(struct exit_page, in), EXIT_RESUME_OFFSET);
 	CHECK(sizeof(struct exit_page) <= 4096);
 	CHECK_EQ(sizeof(struct state_segment), 16);
-	CHECK(EXIT_ENTRIES < STAT_COUNT);
+	CHECK(EXIT_EOI < STAT_COUNT);
 	/* no padding that one side would leave unwritten */
 	CHECK_EQ(offsetof(struct exit_state, regs) % 8, 0);
 	CHECK_EQ(offsetof(struct exit_state, seg), offsetof(struct exit_state, shadow) + 4);

@@ -64,8 +64,9 @@ SAME(header.init_size, hdr.init_size);
 #define ROUNDS 20000
 
 static struct boot_info info;
-static struct linux_request req;
-static struct linux_entry entry;
+/* What is asked for, and where it then was put. */
+static struct { u64 rsdp_pa, scratch_pa; } req;
+static struct { u64 entry_pa, kernel_pa, kernel_size; } entry;
 static u8 efi_map[2600 * 48] __attribute__((aligned(8)));
 
 static struct our_header *header(void)
@@ -95,7 +96,7 @@ static void build_image(void)
 	h->pref_address = 0x1000000;
 	h->init_size = 0x400000;
 	phys[KERNEL_PA + 0x1ef] = 0xff;	/* the sentinel must not be copied */
-	req.kernel_size = 0x1000 + 0x6010;
+	info.modules[0].size = 0x1000 + 0x6010;
 }
 
 static void build(void)
@@ -106,14 +107,14 @@ static void build(void)
 	CHECK(!memmap_reserve(&info, 0x100000, 0x7f00000, REGION_RAM));
 	CHECK(!memmap_reserve(&info, 0x100000000, 0x40000000, REGION_RAM));
 	CHECK(!memmap_reserve(&info, SCRATCH_PA, LINUX_SCRATCH_BYTES, REGION_RESERVED));
-	req = (struct linux_request){ .kernel_pa = KERNEL_PA, .initrd_pa = INITRD_PA, .initrd_size = INITRD_BYTES,
-		.cmdline = "console=ttyS0 quiet", .rsdp_pa = 0x7fe0014, .scratch_pa = SCRATCH_PA, .scratch_size = LINUX_SCRATCH_BYTES };
-	build_image();
+	req.rsdp_pa = 0x7fe0014;
+	req.scratch_pa = SCRATCH_PA;
 	info.module_count = 2;
 	info.modules[0].pa = KERNEL_PA;
-	info.modules[0].size = req.kernel_size;
+	strcpy(info.modules[0].cmdline, "console=ttyS0 quiet");
 	info.modules[1].pa = INITRD_PA;
 	info.modules[1].size = INITRD_BYTES;
+	build_image();
 }
 
 static void build_efi(void)
@@ -138,17 +139,21 @@ static void build_efi(void)
 	info.efi_desc_size = 48;
 	info.efi_desc_version = 1;
 	info.efi_systab = 0x1234567890;
-	info.fb = (struct boot_framebuffer){ FB_RGB, 4096, 1024, 768, 32, { 16, 8 }, { 8, 8 }, { 0, 8 }, 0x380000000 };
+	info.fb = (struct boot_framebuffer){ 0x380000000, 4096, 1024, 768, 32, FB_RGB, 0, { 16, 8 }, { 8, 8 }, { 0, 8 } };
 }
 
 static int load(void)
 {
-	return TOLD(linux_load(&info, &req, &entry));
+	int err = TOLD(linux_load(&info, req.rsdp_pa, req.scratch_pa, &entry.entry_pa));
+
+	entry.kernel_pa = entry.entry_pa - 0x200;
+	entry.kernel_size = header()->init_size;
+	return err;
 }
 
 static const struct boot_params *params(void)
 {
-	return (const struct boot_params *)(phys + entry.boot_params_pa);
+	return (const struct boot_params *)(phys + req.scratch_pa);
 }
 
 static int overlaps(u64 a, u64 a_bytes, u64 b, u64 b_bytes)
@@ -163,13 +168,13 @@ static void check_place(void)
 	u64 end;
 	u32 i;
 
-	CHECK(entry.entry_pa == entry.kernel_pa + 0x200 && entry.boot_params_pa == req.scratch_pa);
+	CHECK(params()->hdr.code32_start == entry.kernel_pa);
 	CHECK(entry.kernel_size >= h->syssize * 16ull && entry.kernel_pa % h->alignment == 0);
 	CHECK(memmap_type(&info, entry.kernel_pa, &end) == REGION_RAM && end >= entry.kernel_pa + entry.kernel_size);
 	CHECK(entry.kernel_pa >= 0x100000 && entry.kernel_pa + entry.kernel_size <= 0x100000000);
 	for (i = 0; i < info.module_count; i++)
 		CHECK(!overlaps(entry.kernel_pa, entry.kernel_size, info.modules[i].pa, info.modules[i].size));
-	CHECK(!memcmp(phys + entry.kernel_pa, phys + req.kernel_pa + ((h->setup_sects ? h->setup_sects : 4) + 1) * 512, h->syssize * 16));
+	CHECK(!memcmp(phys + entry.kernel_pa, phys + info.modules[0].pa + ((h->setup_sects ? h->setup_sects : 4) + 1) * 512, h->syssize * 16));
 }
 
 static void check_params(void)
@@ -178,7 +183,7 @@ static void check_params(void)
 	u32 i, n = info.region_count < 128 ? info.region_count : 128;
 
 	CHECK(!p->sentinel && p->hdr.type_of_loader == 0xff && p->hdr.header == HEADER_MAGIC && p->hdr.version == 0x20f);
-	CHECK(!strcmp((char *)phys + p->hdr.cmd_line_ptr, req.cmdline) && !p->ext_cmd_line_ptr);
+	CHECK(!strcmp((char *)phys + p->hdr.cmd_line_ptr, info.modules[0].cmdline) && !p->ext_cmd_line_ptr);
 	CHECK(p->hdr.ramdisk_image == INITRD_PA && p->hdr.ramdisk_size == INITRD_BYTES && !p->ext_ramdisk_image);
 	CHECK(p->acpi_rsdp_addr == 0x7fe0014);
 	CHECK(p->e820_entries == n);
@@ -206,7 +211,7 @@ static void check_efi(void)
 
 	CHECK(p->efi_info.efi_loader_signature == 0x34364c45 && p->efi_info.efi_memdesc_size == 48 && p->efi_info.efi_memdesc_version == 1);
 	CHECK((p->efi_info.efi_systab | (u64)p->efi_info.efi_systab_hi << 32) == info.efi_systab);
-	CHECK(map >= phys + req.scratch_pa && map + p->efi_info.efi_memmap_size <= phys + req.scratch_pa + req.scratch_size);
+	CHECK(map >= phys + req.scratch_pa && map + p->efi_info.efi_memmap_size <= phys + req.scratch_pa + LINUX_SCRATCH_BYTES);
 	for (i = 0; i < efi_desc_count(&info); i++) {
 		const struct efi_desc *from = efi_desc_at(&info, i);
 		u64 pa = from->pa, end = efi_desc_end(from), stop;
@@ -258,7 +263,7 @@ TEST(boot_linux_well_formed)
 		if (i == 0)
 			((struct efi_desc *)(efi_map + 3 * 48))->type = EFI_BOOT_SERVICES_DATA;
 		else if (i == 1)
-			info.modules[1].pa = req.initrd_pa = 0x1100000;
+			info.modules[1].pa = 0x1100000;
 		else
 			CHECK(!memmap_reserve(&info, 0x1000000, 0x1000, REGION_RESERVED));
 		CHECK(load() == 0);
@@ -275,7 +280,6 @@ TEST(boot_linux_well_formed)
 
 TEST(boot_linux_wrong_images)
 {
-	static char long_line[BOOT_CMDLINE_BYTES + 1];
 	int i;
 
 	phys_start();
@@ -294,9 +298,9 @@ TEST(boot_linux_wrong_images)
 		case 9: header()->alignment = 0x300000; break;
 		case 10: header()->init_size = 0x1000; break;
 		case 11: header()->init_size = 0xfffff000; break;
-		case 12: req.kernel_size = 0; break;
-		case 13: req.kernel_size = 0x5000; break;
-		case 14: memset(long_line, 'x', BOOT_CMDLINE_BYTES); req.cmdline = long_line; break;
+		case 12: info.modules[0].size = 0; break;
+		case 13: info.modules[0].size = 0x5000; break;
+		case 14: header()->cmdline_max = 18; break;
 		}
 		CHECK(load() < 0);
 		CHECK(!entry.entry_pa);
@@ -306,9 +310,6 @@ TEST(boot_linux_wrong_images)
 	info.efi_map_size = sizeof(efi_map);	/* more pieces than there is room for */
 	memset(phys + SCRATCH_PA + LINUX_SCRATCH_BYTES, 0xcc, 48);
 	CHECK(load() < 0 && phys[SCRATCH_PA + LINUX_SCRATCH_BYTES] == 0xcc);
-	build();
-	req.scratch_pa = 0x6000000;	/* plain RAM */
-	CHECK(load() < 0);
 }
 
 TEST(boot_linux_random)
@@ -352,14 +353,14 @@ TEST(boot_linux_real_image)
 	bytes = fread(phys + 0x100000000, 1, 0x4000000, f);
 	fclose(f);
 	CHECK(bytes > 0x100000);
-	req.kernel_pa = info.modules[0].pa = 0x100000000;
-	req.kernel_size = info.modules[0].size = bytes;
+	info.modules[0].pa = 0x100000000;
+	info.modules[0].size = bytes;
 	CHECK(load() == 0);
-	CHECK(entry.kernel_pa == 0x1000000 && entry.kernel_size > bytes);
+	CHECK(entry.kernel_pa == 0x1000000 && params()->hdr.init_size > bytes);
 	CHECK(!memcmp(phys + entry.kernel_pa, phys + 0x100000000 + (phys[0x1000001f1] + 1) * 512, bytes / 2));
-	CHECK(!memcmp(phys + entry.boot_params_pa + 0x202, "HdrS", 4));
+	CHECK(!memcmp(phys + req.scratch_pa + 0x202, "HdrS", 4));
 	for (i = 0; i < 100; i++) {
-		req.kernel_size = random_below(bytes - 0x10000);
+		info.modules[0].size = random_below(bytes - 0x10000);
 		CHECK(load() < 0);
 	}
 }

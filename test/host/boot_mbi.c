@@ -107,13 +107,13 @@ static void tag_fb(u8 type)
 {
 	static const u8 rgb[] = { 16, 8, 8, 8, 0, 8 };
 
-	tag_begin(MB2_TAG_FRAMEBUFFER, 24 + (type == FB_RGB - 1 ? 6 : 0));
-	put64(type == FB_TEXT - 1 ? 0xb8000 : 0x180000000);
-	put32(type == FB_TEXT - 1 ? 160 : 4096);
-	put32(type == FB_TEXT - 1 ? 80 : 1024);
-	put32(type == FB_TEXT - 1 ? 25 : 768);
-	put((u8[]){ type == FB_TEXT - 1 ? 16 : 32, type, 0, 0 }, 4);
-	if (type == FB_RGB - 1)
+	tag_begin(MB2_TAG_FRAMEBUFFER, 24 + (type == FB_RGB ? 6 : 0));
+	put64(type == FB_TEXT ? 0xb8000 : 0x180000000);
+	put32(type == FB_TEXT ? 160 : 4096);
+	put32(type == FB_TEXT ? 80 : 1024);
+	put32(type == FB_TEXT ? 25 : 768);
+	put((u8[]){ type == FB_TEXT ? 16 : 32, type, 0, 0 }, 4);
+	if (type == FB_RGB)
 		put(rgb, sizeof(rgb));
 }
 
@@ -169,7 +169,7 @@ static void build(int efi)
 	tag_module(0x1000000, 0x1000000 + 0x123457, "");
 	tag_bytes(4, 1, 8);
 	tag_mmap();
-	tag_fb(efi ? FB_RGB - 1 : FB_TEXT - 1);
+	tag_fb(efi ? FB_RGB : FB_TEXT);
 	if (efi) {
 		tag_efi();
 		tag_bytes(MB2_TAG_RSDP_NEW, 0x55, 36);
@@ -226,7 +226,7 @@ static void add_open_string(void) { tag_begin(MB2_TAG_MODULE, 11); put32(0x20000
 static void add_empty_string(void) { tag_begin(MB2_TAG_MODULE, 8); put32(0x200000); put32(0x200001); }
 static void add_second_mmap(void) { tag_mmap(); }
 static void add_short_rsdp(void) { tag_bytes(MB2_TAG_RSDP_NEW, 1, 35); }
-static void add_cut_rgb(void) { tag_fb(FB_RGB - 1); at -= 6; *(u32 *)(phys + MBI_PA + at - 28) = 32; }
+static void add_cut_rgb(void) { tag_fb(FB_RGB); at -= 6; *(u32 *)(phys + MBI_PA + at - 28) = 32; }
 static void add_zero_size(void) { tag_begin(99, 0); *(u32 *)(phys + MBI_PA + at - 4) = 0; }
 static void add_huge_size(void) { tag_begin(99, 0); *(u32 *)(phys + MBI_PA + at - 4) = 0xfffffff9; }
 static void add_efi_step(void) { tag_begin(MB2_TAG_EFI_MMAP, 8); put32(0); put32(1); }

@@ -33,6 +33,11 @@ void *phys_to_virt(u64 pa)
 	return phys + pa;
 }
 
+u64 virt_to_phys(const void *va)
+{
+	return (u64)((const u8 *)va - phys);
+}
+
 void log_print(const char *fmt, ...)
 {
 	char text[1024];

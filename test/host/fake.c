@@ -152,7 +152,7 @@ int machine_vcpu_run(struct cpu *cpu, struct vcpu *v)
 {
 	CHECK(v->in_guest == 0);
 	v->page->out.reason = EXIT_INTR;
-	v->exits[EXIT_INTR]++;
+	v->page->exits[EXIT_INTR]++;
 	cpu->exits[EXIT_INTR]++;
 	__atomic_fetch_add(&fake_ops_done, 1, __ATOMIC_RELAXED);
 	return 0;

@@ -6,5 +6,6 @@
 #include "types.h"
 
 void *phys_to_virt(u64 pa);
+u64 virt_to_phys(const void *va);
 
 #endif
