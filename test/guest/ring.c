@@ -10,7 +10,7 @@
 #define OUT_COM "\xba\x34\x12\xee"	/* mov $0x1234, %dx; out %al, %dx */
 
 static u8 code[PAGE_SIZE] __attribute__((aligned(4096)));
-static u8 data[4 * PAGE_SIZE] __attribute__((aligned(4096)));
+static u8 data[LONG_PAGES * PAGE_SIZE] __attribute__((aligned(4096)));
 static struct exit_page page __attribute__((aligned(4096))), page2 __attribute__((aligned(4096)));
 
 /* A page of the hypervisor: where the memory map's last hole below the end of RAM is. */
@@ -238,11 +238,7 @@ TEST(guest_resumes)
 #define X2_EOI "\x66\xb9\x0b\x08\x00\x00\x66\x31\xc0\x66\x31\xd2\x0f\x30"	/* wrmsr of 0 to 0x80b */
 #define IN_SERVICE 0x31
 
-static union {
-	struct exit_page exit;
-	u8 bytes[PAGE_SIZE];
-	struct { u8 first[PAGE_SIZE]; struct lapic_page lapic; };
-} apic_pages __attribute__((aligned(4096)));
+static union apic_pages apic_pages;
 
 static u64 msr_exits(const struct vm *vm)
 {
@@ -366,43 +362,13 @@ TEST(refused_state)
  * A #DB whose delivery meets a data breakpoint, again and again: the handler's stack (IST) is watched. Real processors
  * take the next #DB before an interrupt, so a hypervisor that gives it back at once would stay for ever (CVE-2015-8104).
  */
-#define LONG_GPA 0x10000ull		/* of data[]: three levels of tables, then the page of these */
-#define LONG_IDT (LONG_GPA + 3 * PAGE_SIZE)
-#define LONG_GDT (LONG_IDT + 0x100)
-#define LONG_TSS (LONG_IDT + 0x200)
-#define LONG_STACK (LONG_IDT + 0x800)
-#define HANDLER (CODE_GPA + 0x100)
+#define WATCHED (LONG_STACK - 8)
 
-static void long_tables(void)
+static s64 watch(u32 vcpu)
 {
-	u64 *table = (u64 *)data, *idt = (u64 *)(data + 3 * PAGE_SIZE);
+	struct state_fields s = { .fields = 15ull << STATE_DR0 | 1ull << STATE_DR6 | 1ull << STATE_DR7 };
 
-	memset(data, 0, sizeof(data));
-	table[0] = (LONG_GPA + PAGE_SIZE) | 3;
-	table[512] = (LONG_GPA + 2 * PAGE_SIZE) | 3;
-	table[1024] = 0x83;
-	idt[2] = (HANDLER & 0xffff) | 0x10 << 16 | 0x8e01ull << 32;
-	idt[(LONG_GDT - LONG_IDT) / 8 + 2] = 0x00af9b000000ffff;
-	*(u64 *)((u8 *)idt + (LONG_TSS - LONG_IDT) + 0x24) = LONG_STACK;
-}
-
-static s64 long_state(u32 vcpu)
-{
-	static const u64 attr[SEG_COUNT] = { 0xc93, 0xa9b, 0xc93, 0xc93, 0xc93, 0xc93, 0, 0x82, 0, 0x8b };
-	struct state_fields s = { .fields = (1ull << (STATE_EFER + 1)) - 1 };
-	u32 i;
-
-	for (i = 0; i < SEG_COUNT; i++)
-		s.value[2 * i] = (i == SEG_CS ? 0x10 : 0) | attr[i] << 16 | (i == SEG_TR ? 0x67ull : attr[i] & 0x800 ? 0xffffffffull : 0xffull) << 32;
-	s.value[2 * SEG_GDTR + 1] = LONG_GDT;
-	s.value[2 * SEG_IDTR + 1] = LONG_IDT;
-	s.value[2 * SEG_TR + 1] = LONG_TSS;
-	s.value[STATE_CR0] = 0x80000031;
-	s.value[STATE_CR3] = LONG_GPA;
-	s.value[STATE_CR4] = 0x20;
-	s.value[STATE_EFER] = 0x500;
-	s.fields |= 15ull << STATE_DR0 | 1ull << STATE_DR6 | 1ull << STATE_DR7;
-	s.value[STATE_DR0] = LONG_STACK - 8;
+	s.value[STATE_DR0] = WATCHED;
 	s.value[STATE_DR6] = 0xffff0ff0;
 	s.value[STATE_DR7] = 0x90403;	/* 8 bytes, writes */
 	return ring_op(N_OP_STATE_SET, vcpu, 0, &s, sizeof(s));
@@ -410,17 +376,17 @@ static s64 long_state(u32 vcpu)
 
 TEST(debug_exception_in_its_delivery)
 {
-	/* mov %rax, LONG_STACK - 8; jmp . */
-	static const u8 store[] = "\x48\x89\x04\x25\xf8\x37\x01\x00\xeb\xfe";
+	/* mov %rax, WATCHED; jmp . */
+	static const u8 store[] = "\x48\x89\x04\x25\xf8\x5f\x01\x00\xeb\xfe";
 	struct vm vm;
 
-	_Static_assert(LONG_STACK - 8 == 0x137f8, "the store's address");
+	_Static_assert(WATCHED == 0x15ff8, "the store's address");
 	REQUIRE(!ring_setup() && !vm_open(&vm, code, &page), "no VM");
-	REQUIRE(vm_map(vm.handle, LONG_GPA, (u64)data, 4, MAP_WRITE) == 1, "OP_MAP");
-	long_tables();
+	REQUIRE(vm_map(vm.handle, LONG_GPA, (u64)data, LONG_PAGES, MAP_WRITE) == 1, "OP_MAP");
+	long_tables(data);
+	memcpy(data + (LONG_TRAP - LONG_GPA), "\xeb\xfe", 2);
 	memcpy(code, store, sizeof(store));
-	memcpy(code + (HANDLER - CODE_GPA), "\xeb\xfe", 2);
-	REQUIRE(!vcpu_reset(vm.vcpu, CODE_GPA) && !long_state(vm.vcpu), "no state");
+	REQUIRE(!long_reset(vm.vcpu, CODE_GPA) && !watch(vm.vcpu), "no state");
 	EXPECT(exits_to_tick(&vm), "exit %u at %llx, gpa %llx", page.out.reason, page.out.rip, page.out.gpa);
 	EXPECT(!vm_close(&vm), "OP_VM_DESTROY");
 }

@@ -47,6 +47,13 @@ struct vm {
 };
 #define CODE_GPA 0x1000ull
 
+/* The exit page of a vCPU with a local APIC (VCPU_LAPIC), and that one's page behind it. */
+union apic_pages {
+	struct exit_page exit;
+	u8 bytes[2 * PAGE_SIZE];
+	struct { u8 first[PAGE_SIZE]; struct lapic_page lapic; };
+} __attribute__((aligned(4096)));
+
 /* 0, or the step's -errno. The pages are the caller's. */
 s64 vm_open(struct vm *vm, void *code_page, struct exit_page *page);
 s64 vm_open_with(struct vm *vm, void *code_page, struct exit_page *page, u32 flags);	/* VCPU_* */
@@ -55,6 +62,20 @@ s64 vm_map(u32 vm, u64 gpa, u64 pa, u64 pages, u64 flags);
 s64 vm_unmap(u32 vm, u64 gpa, u64 pages);
 /* Flat real-mode state, all registers 0, RIP = rip. */
 s64 vcpu_reset(u32 vcpu, u64 rip);
+/*
+ * 64-bit state: the guest's first 2 MiB one to one, RSP = LONG_STACK. The LONG_PAGES pages at LONG_GPA hold the tables;
+ * exceptions begin at LONG_TRAP with LONG_STACK anew (IST), interrupts at LONG_INTERRUPT on the stack as it is.
+ */
+#define LONG_GPA 0x10000ull
+#define LONG_PAGES 6u
+#define LONG_IDT (LONG_GPA + 3 * PAGE_SIZE)
+#define LONG_GDT (LONG_GPA + 4 * PAGE_SIZE)
+#define LONG_TSS (LONG_GDT + 0x100)
+#define LONG_TRAP (LONG_GDT + 0x400)
+#define LONG_INTERRUPT (LONG_GDT + 0x800)
+#define LONG_STACK (LONG_GPA + LONG_PAGES * PAGE_SIZE)
+void long_tables(u8 *pages);
+s64 long_reset(u32 vcpu, u64 rip);
 /* Runs until the exit page says something else than EXIT_INTR; -errno, or the reason. */
 s64 vcpu_run(const struct vm *vm);
 /* Puts the code in and runs it from its start. */

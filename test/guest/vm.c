@@ -44,6 +44,48 @@ s64 vcpu_reset(u32 vcpu, u64 rip)
 	return err ? err : ring_op(N_KVM_SET_REGS, vcpu, 0, &r, sizeof(r));
 }
 
+/* ---- 64-bit mode ---- */
+
+void long_tables(u8 *pages)
+{
+	u64 *table = (u64 *)pages, *idt = (u64 *)(pages + (LONG_IDT - LONG_GPA));
+	u64 handler;
+	u32 i;
+
+	memset(pages, 0, LONG_PAGES * PAGE_SIZE);
+	table[0] = (LONG_GPA + PAGE_SIZE) | 3;
+	table[512] = (LONG_GPA + 2 * PAGE_SIZE) | 3;
+	table[1024] = 0x83;
+	for (i = 0; i < 256; i++) {
+		handler = i < 32 ? LONG_TRAP : LONG_INTERRUPT;
+		idt[2 * i] = (handler & 0xffff) | 0x10 << 16 | (i < 32 ? 0x8e01ull : 0x8e00ull) << 32 | (handler >> 16) << 48;
+	}
+	*(u64 *)(pages + (LONG_GDT - LONG_GPA) + 0x10) = 0x00af9b000000ffff;
+	*(u64 *)(pages + (LONG_TSS - LONG_GPA) + 0x24) = LONG_STACK;
+}
+
+s64 long_reset(u32 vcpu, u64 rip)
+{
+	static const u16 attr[SEG_COUNT] = { 0xc93, 0xa9b, 0xc93, 0xc93, 0xc93, 0xc93, [SEG_LDTR] = 0x82, [SEG_TR] = 0x8b };
+	struct abi_regs r = { .rip = rip, .rflags = 2, .rsp = LONG_STACK };
+	struct state_fields s = { .fields = (1ull << (STATE_EFER + 1)) - 1 };
+	s64 err = vcpu_reset(vcpu, rip);
+	u32 i;
+
+	for (i = 0; i < SEG_COUNT; i++)
+		s.value[2 * i] = (u64)attr[i] << 16 | (attr[i] & 0x800 ? 0xffffffffull : 0xfffull) << 32;
+	s.value[2 * SEG_CS] |= 0x10;
+	s.value[2 * SEG_GDTR + 1] = LONG_GDT;
+	s.value[2 * SEG_IDTR + 1] = LONG_IDT;
+	s.value[2 * SEG_TR + 1] = LONG_TSS;
+	s.value[STATE_CR0] = 0x80000031;
+	s.value[STATE_CR3] = LONG_GPA;
+	s.value[STATE_CR4] = 0x20;
+	s.value[STATE_EFER] = 0x500;
+	err = err ? err : ring_op(N_OP_STATE_SET, vcpu, 0, &s, sizeof(s));
+	return err ? err : ring_op(N_KVM_SET_REGS, vcpu, 0, &r, sizeof(r));
+}
+
 /* One leaf, so that a CPUID of leaf 0 is answered in the hypervisor. */
 static void give_cpuid(struct exit_page *page)
 {

@@ -108,7 +108,8 @@ u32 svm_event_blocked(struct vcpu *v)
 
 /*
  * A virtual interrupt that is intercepted; for NMIs the IRET is intercepted while
- * they are masked. With a LAPIC, MOV to CR8 exits only while a vector waits for it.
+ * they are masked. With a LAPIC, MOV to CR8 exits only while a vector waits for it, or while V_IRQ is set: QEMU 7.2
+ * ends itself there, for want of a lock.
  */
 void svm_event_windows(struct vcpu *v, u32 windows)
 {
@@ -121,7 +122,7 @@ void svm_event_windows(struct vcpu *v, u32 windows)
 	if ((windows & WINDOW_NMI) && v->arch.events.nmi_iret)
 		step_on(&v->arch.events, b);
 	if (v->arch.lapic)
-		svm_intercept(b, VMEXIT_CR_WRITE8, windows >= WINDOW_TPR(1));
+		svm_intercept(b, VMEXIT_CR_WRITE8, !!windows);
 }
 
 void svm_event_step(struct vcpu *v, int on)
