@@ -306,8 +306,9 @@ INIT void boot_main(u32 magic, u32 mbi)
 	backend->maps_init(&pool);
 	cpus_alloc(apic_ids, (u32)found);
 	service_memory_init(&info, &pool);
-	service_memory_hide(image_pa, align_up(image_bytes(), PAGE_SIZE) / PAGE_SIZE);
-	service_memory_hide(region_pa, region_bytes / PAGE_SIZE);
+	if (service_hide(image_pa, align_up(image_bytes(), PAGE_SIZE) / PAGE_SIZE) ||
+	    service_hide(region_pa, region_bytes / PAGE_SIZE))
+		die("too little memory for the service VM's page tables");
 	log_print("tenon: %s, %lu MiB of RAM, %lu KiB of it ours\n", backend->name,
 		  (unsigned long)(memmap_ram_pages(&info) >> 8), (unsigned long)((region_bytes + image_bytes()) >> 10));
 	log_print("tenon: %u of %u CPUs up\n", smp_start(low_page(&info), ap_main), cpu_count);

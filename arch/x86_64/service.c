@@ -87,13 +87,6 @@ INIT void service_memory_init(const struct boot_info *info, struct pool *pool)
 		panic("no memory for the service VM's tables\n");
 }
 
-INIT void service_memory_hide(u64 pa, u64 pages)
-{
-	if (pt_split(&service_pt, pa, pages))
-		panic("no memory for the service VM's tables\n");
-	pt_unmap(&service_pt, pa, pages, NULL, NULL);
-}
-
 /*
  * Every CPU flushes before it enters the service VM again; those in it now are
  * kicked and waited for. Pairs with the backends' service_enter().
@@ -138,31 +131,19 @@ void service_show(u64 pa, u64 pages)
 	lock_release(&service_lock);
 }
 
-/* The largest leaf around gpa that holds nothing hidden. */
-static u64 leaf_bytes(u64 gpa)
-{
-	u64 base = align_down(gpa, BLOCK_SIZE), pa;
-
-	for (pa = base; pa < base + BLOCK_SIZE; pa += PAGE_SIZE)
-		if (hidden(pa))
-			return PAGE_SIZE;
-	return BLOCK_SIZE;
-}
-
+/* As a large leaf where all of it has one owner. What another CPU mapped meanwhile is mapped again, the same. */
 int service_fault(u64 gpa)
 {
-	u64 bytes;
-	int err, level;
+	u64 block = align_down(gpa, BLOCK_SIZE);
+	int err = 1;
 
-	if (gpa >= physical_top || hidden(gpa))
+	if (gpa >= physical_top)
 		return 1;
 	lock_acquire(&service_lock);
-	bytes = leaf_bytes(gpa);
-	err = 0;
-	if (hidden(gpa))
-		err = 1;
-	else if (!pt_lookup(&service_pt, gpa, &level))
-		err = map(align_down(gpa, bytes), bytes / PAGE_SIZE);
+	if (!hidden(gpa) && memory_run(block, block + BLOCK_SIZE) == block + BLOCK_SIZE)
+		err = map(block, BLOCK_SIZE / PAGE_SIZE);
+	else if (!hidden(gpa))
+		err = map(align_down(gpa, PAGE_SIZE), 1);
 	lock_release(&service_lock);
 	return err;
 }
@@ -172,43 +153,13 @@ int service_fault(u64 gpa)
 #define MSR_MTRR_CAP 0xfe
 #define MTRR_ENABLE 0x800ull
 
-#define READ 1
-#define WRITE 2
-
-#define AMD VENDOR_AMD
-#define INTEL VENDOR_INTEL
-
-const struct service_msr service_msrs[] = {
-	{ 0x1b, 0x1b, WRITE, SMSR_APIC_BASE, AMD | INTEL },
-	{ 0x3a, 0x3a, READ | WRITE, SMSR_HIDDEN, INTEL },		/* FEATURE_CONTROL */
-	{ 0x79, 0x79, WRITE, SMSR_IGNORED, INTEL },			/* microcode update */
-	{ 0x200, 0x20f, WRITE, SMSR_MTRR, AMD | INTEL },
-	{ 0x2ff, 0x2ff, WRITE, SMSR_MTRR, AMD | INTEL },
-	{ 0xda0, 0xda0, WRITE, SMSR_XSS, AMD | INTEL },
-	{ 0x480, 0x493, READ | WRITE, SMSR_DENIED, INTEL },		/* VMX capabilities */
-	{ 0x560, 0x561, READ | WRITE, SMSR_DENIED, INTEL },		/* Processor Trace writes to physical addresses */
-	{ 0x570, 0x571, READ | WRITE, SMSR_DENIED, INTEL },
-	{ 0xc0000080, 0xc0000080, READ | WRITE, SMSR_EFER, AMD },
-	{ 0xc0000103, 0xc0000103, WRITE, SMSR_TSC_AUX, AMD | INTEL },
-	{ 0xc0010010, 0xc0010010, WRITE, SMSR_FIXED, AMD },		/* SYSCFG */
-	{ 0xc0010016, 0xc001001a, WRITE, SMSR_FIXED, AMD },		/* IORRs, TOP_MEM */
-	{ 0xc001001d, 0xc001001d, WRITE, SMSR_FIXED, AMD },		/* TOP_MEM2 */
-	{ 0xc0010020, 0xc0010020, WRITE, SMSR_IGNORED, AMD },		/* patch loader */
-	{ 0xc0010058, 0xc0010058, WRITE, SMSR_FIXED, AMD },		/* MMIO configuration base */
-	{ 0xc0010111, 0xc0010113, WRITE, SMSR_FIXED, AMD },		/* SMM_BASE, SMM_ADDR, SMM_MASK */
-	{ 0xc0010114, 0xc0010114, READ | WRITE, SMSR_HIDDEN, AMD },	/* VM_CR */
-	{ 0xc0010117, 0xc0010117, READ | WRITE, SMSR_HIDDEN, AMD },	/* VM_HSAVE_PA */
-	{ 0xc0010130, 0xc0010131, READ | WRITE, SMSR_HIDDEN, AMD },	/* GHCB, SEV status */
-};
-const u32 service_msr_count = ARRAY_SIZE(service_msrs);
-
 static const struct service_msr *msr_find(u32 msr)
 {
-	u32 i;
+	const struct service_msr *m;
 
-	for (i = 0; i < service_msr_count; i++)
-		if (msr >= service_msrs[i].first && msr <= service_msrs[i].last && service_msrs[i].vendor & backend->vendor)
-			return &service_msrs[i];
+	for (m = backend->msrs; m->last; m++)
+		if (msr >= m->first && msr <= m->last)
+			return m;
 	return NULL;
 }
 

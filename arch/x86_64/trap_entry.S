@@ -13,11 +13,9 @@
  * An interrupt, which GIF = 0 (or IF = 0 in VMX root) keeps away from us. QEMU
  * 7.2 delivers one right behind #VMEXIT all the same, seldom, on the first of
  * several CPUs: another CPU's XRSTOR changes the word that holds its GIF without
- * a lock (docs/status.md). It is dropped, and counted for a debugger.
+ * a lock (docs/status.md). It is dropped.
  */
 trap_stray:
-	lock incl	trap_strays(%rip)
-	iretq
 trap_nmi:
 	iretq
 trap_sx:
@@ -48,9 +46,3 @@ trap_common:
 	.endr
 	movq	%rsp, %rdi
 	call	trap
-
-	.bss
-	.balign 4
-	.globl	trap_strays
-trap_strays:
-	.skip	4

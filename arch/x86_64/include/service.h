@@ -28,21 +28,19 @@ enum service_msr_kind {
 
 struct service_msr {
 	u32 first, last;
-	u16 intercept;	/* 1 read, 2 write */
-	u8 kind;
-	u8 vendor;	/* VENDOR_*: where it exists */
+	u32 intercept;	/* SMSR_READ, SMSR_WRITE */
+	u32 kind;
 };
 
-extern const struct service_msr service_msrs[];
-extern const u32 service_msr_count;
+#define SMSR_READ 1u
+#define SMSR_WRITE 2u
 
 /* An access that exited. efer: the guest's EFER field. 0, or 1 = #GP. */
 int service_msr_read(struct cpu *cpu, u32 msr, u64 *value, u64 efer);
 int service_msr_write(struct cpu *cpu, u32 msr, u64 value, u64 *efer);
 
-/* Boot: one-to-one tables of all memory, then the hypervisor's parts taken out. */
+/* Boot: one-to-one tables of all memory; the hypervisor's parts are hidden then, as any other (service_hide()). */
 void service_memory_init(const struct boot_info *info, struct pool *pool);
-void service_memory_hide(u64 pa, u64 pages);
 u64 service_pt_root(void);
 extern u64 service_generation;
 

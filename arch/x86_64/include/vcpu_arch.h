@@ -74,7 +74,7 @@ struct service_entry {
  */
 struct backend {
 	const char *name;
-	u32 vendor;					/* VENDOR_*: whose MSRs there are */
+	const struct service_msr *msrs;			/* of the service VM that exit; the last is empty */
 	const struct pt_format *format;			/* second-stage tables */
 	u64 leaf, leaf_write;				/* bits of a leaf: always; writable */
 	u64 (*leaf_type)(u64 pa, u64 *end);		/* the service VM's leaf: its memory type; NULL: MTRRs count by themselves */
@@ -104,9 +104,6 @@ struct backend {
 	void (*event_windows)(struct vcpu *v, u32 windows);	/* the exits of these WINDOW_*, and of no others */
 	void (*event_step)(struct vcpu *v, int on);	/* the trap flag for the VMM's single step */
 };
-
-#define VENDOR_AMD 1u
-#define VENDOR_INTEL 2u
 
 extern const struct backend svm_backend, vmx_backend;
 extern const struct backend *backend;

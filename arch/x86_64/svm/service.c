@@ -43,6 +43,26 @@ static void service_cpuid(struct cpu *cpu, struct vmcb *b)
 	svm_skip(b, 2);
 }
 
+/* What of the MSRs exits. */
+const struct service_msr svm_service_msrs[] = {
+	{ 0x1b, 0x1b, SMSR_WRITE, SMSR_APIC_BASE },
+	{ 0x200, 0x20f, SMSR_WRITE, SMSR_MTRR },
+	{ 0x2ff, 0x2ff, SMSR_WRITE, SMSR_MTRR },
+	{ 0xda0, 0xda0, SMSR_WRITE, SMSR_XSS },
+	{ 0xc0000080, 0xc0000080, SMSR_READ | SMSR_WRITE, SMSR_EFER },
+	{ 0xc0000103, 0xc0000103, SMSR_WRITE, SMSR_TSC_AUX },
+	{ 0xc0010010, 0xc0010010, SMSR_WRITE, SMSR_FIXED },			/* SYSCFG */
+	{ 0xc0010016, 0xc001001a, SMSR_WRITE, SMSR_FIXED },			/* IORRs, TOP_MEM */
+	{ 0xc001001d, 0xc001001d, SMSR_WRITE, SMSR_FIXED },			/* TOP_MEM2 */
+	{ 0xc0010020, 0xc0010020, SMSR_WRITE, SMSR_IGNORED },			/* patch loader */
+	{ 0xc0010058, 0xc0010058, SMSR_WRITE, SMSR_FIXED },			/* MMIO configuration base */
+	{ 0xc0010111, 0xc0010113, SMSR_WRITE, SMSR_FIXED },			/* SMM_BASE, SMM_ADDR, SMM_MASK */
+	{ 0xc0010114, 0xc0010114, SMSR_READ | SMSR_WRITE, SMSR_HIDDEN },	/* VM_CR */
+	{ 0xc0010117, 0xc0010117, SMSR_READ | SMSR_WRITE, SMSR_HIDDEN },	/* VM_HSAVE_PA */
+	{ 0xc0010130, 0xc0010131, SMSR_READ | SMSR_WRITE, SMSR_HIDDEN },	/* GHCB, SEV status */
+	{ 0 }
+};
+
 static void service_msr(struct cpu *cpu, struct vmcb *b)
 {
 	u64 value = (u32)b->rax | cpu->regs.rdx << 32;

@@ -72,8 +72,9 @@ static u64 service_msrpm_pa;
 
 INIT void svm_maps_init(struct pool *pool)
 {
+	const struct service_msr *m;
 	u8 *map;
-	u32 i, k;
+	u32 i;
 
 	svm_iopm_pa = pool_alloc_pages(pool, IOPM_PAGES);
 	svm_guest_msrpm_pa = pool_alloc_pages(pool, MSRPM_PAGES);
@@ -86,9 +87,9 @@ INIT void svm_maps_init(struct pool *pool)
 	for (i = 0; i < ARRAY_SIZE(guest_direct); i++)
 		msrpm_set(map, guest_direct[i], 3, 0);
 	map = phys_to_virt(service_msrpm_pa);
-	for (i = 0; i < service_msr_count; i++)
-		for (k = service_msrs[i].first; service_msrs[i].vendor & VENDOR_AMD && k <= service_msrs[i].last; k++)
-			msrpm_set(map, k, service_msrs[i].intercept, 1);
+	for (m = svm_service_msrs; m->last; m++)
+		for (i = m->first; i <= m->last; i++)
+			msrpm_set(map, i, m->intercept, 1);
 }
 
 static INIT void svm_cpu_enable(struct cpu *cpu)
@@ -148,7 +149,7 @@ static const struct pt_format npt_format = {
 
 const struct backend svm_backend = {
 	.name = "SVM",
-	.vendor = VENDOR_AMD,
+	.msrs = svm_service_msrs,
 	.format = &npt_format,
 	.leaf = 0x65,		/* present, user, accessed, dirty */
 	.leaf_write = 0x2,

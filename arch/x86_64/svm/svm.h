@@ -6,6 +6,7 @@
 #include "vmcb.h"
 #include "vm.h"
 #include "percpu.h"
+#include "service.h"
 #include "vcpu_arch.h"
 
 
@@ -55,6 +56,7 @@ static inline void svm_intercept(struct vmcb *b, u32 code, int on)
 
 void svm_guest_intercepts(struct vmcb *b);
 void svm_service_intercepts(struct vmcb *b);
+extern const struct service_msr svm_service_msrs[];
 void svm_service_init(struct cpu *cpu, const struct service_entry *e);
 void svm_service_loop(struct cpu *cpu) NORETURN;
 void svm_service_inject(struct cpu *cpu, u32 vector, u64 type, int has_error);

@@ -44,7 +44,21 @@ static void service_cpuid(struct cpu *cpu)
 	vmx_skip();
 }
 
-/* EFER does not exit here: there is no bit of ours in it. */
+/* What of the MSRs exits, but for those of SYSCALL; EFER does not: there is no bit of ours in it. */
+const struct service_msr vmx_service_msrs[] = {
+	{ 0x1b, 0x1b, SMSR_WRITE, SMSR_APIC_BASE },
+	{ 0x3a, 0x3a, SMSR_READ | SMSR_WRITE, SMSR_HIDDEN },		/* FEATURE_CONTROL */
+	{ 0x79, 0x79, SMSR_WRITE, SMSR_IGNORED },			/* microcode update */
+	{ 0x200, 0x20f, SMSR_WRITE, SMSR_MTRR },
+	{ 0x2ff, 0x2ff, SMSR_WRITE, SMSR_MTRR },
+	{ 0x480, 0x493, SMSR_READ | SMSR_WRITE, SMSR_DENIED },		/* VMX capabilities */
+	{ 0x560, 0x561, SMSR_READ | SMSR_WRITE, SMSR_DENIED },		/* Processor Trace writes to physical addresses */
+	{ 0x570, 0x571, SMSR_READ | SMSR_WRITE, SMSR_DENIED },
+	{ 0xda0, 0xda0, SMSR_WRITE, SMSR_XSS },
+	{ 0xc0000103, 0xc0000103, SMSR_WRITE, SMSR_TSC_AUX },
+	{ 0 }
+};
+
 static void service_rdmsr(struct cpu *cpu)
 {
 	u64 value;

@@ -170,7 +170,8 @@ static INIT u32 flushes(void)
 
 INIT void vmx_maps_init(struct pool *pool)
 {
-	u32 i, k;
+	const struct service_msr *m;
+	u32 i;
 	u8 *map;
 
 	vmx_guest_msr_bitmap_pa = pool_alloc(pool);
@@ -189,9 +190,9 @@ INIT void vmx_maps_init(struct pool *pool)
 	if ((rdmsr(MSR_VMX_PROC2) >> 32 & APICV) == APICV)
 		vmx_apicv = APICV;
 	map = phys_to_virt(service_msr_bitmap_pa);
-	for (i = 0; i < service_msr_count; i++)
-		for (k = service_msrs[i].first; service_msrs[i].vendor & VENDOR_INTEL && k <= service_msrs[i].last; k++)
-			msr_bitmap_set(map, k, service_msrs[i].intercept, 1);
+	for (m = vmx_service_msrs; m->last; m++)
+		for (i = m->first; i <= m->last; i++)
+			msr_bitmap_set(map, i, m->intercept, 1);
 	for (i = MSR_STAR; i <= MSR_SFMASK; i++)
 		msr_bitmap_set(map, i, 2, 1);
 	vmx_timer_ticks = timer_ticks();
@@ -322,7 +323,7 @@ static const struct pt_format ept_format = {
 
 const struct backend vmx_backend = {
 	.name = "VMX",
-	.vendor = VENDOR_INTEL,
+	.msrs = vmx_service_msrs,
 	.format = &ept_format,
 	.leaf = 0x5,
 	.leaf_write = 0x2,

@@ -6,6 +6,7 @@
 #include "vmcs.h"
 #include "vm.h"
 #include "percpu.h"
+#include "service.h"
 #include "vcpu_arch.h"
 
 #define CR0_NW (1ull << 29)
@@ -161,6 +162,7 @@ void vmx_vmcs_init(u64 pa, const struct vmx_controls *c);
 
 void vmx_service_init(struct cpu *cpu, const struct service_entry *e);
 void vmx_service_loop(struct cpu *cpu) NORETURN;
+extern const struct service_msr vmx_service_msrs[];
 
 void vmx_maps_init(struct pool *pool);
 void vmx_memtype_init(void);
