@@ -22,7 +22,7 @@
 #define OP_VM_DESTROY 0x5401u	/* VM. All vCPUs idle, or -EBUSY. Donated blocks go back to the service VM, cleared where used */
 #define OP_VM_DONATE 0x5402u	/* VM. arg = physical address of a 2 MiB block that becomes the VM's */
 #define OP_MAP 0x5403u		/* VM. payload: struct map_range[]. result: ranges done (fewer than given: -ENOMEM comes next, or the entry's MAP_MAX_PAGES in all are reached) */
-#define OP_UNMAP 0x5404u	/* VM. payload: struct map_range[] (pa ignored). Returns when no CPU can use the old mapping */
+#define OP_UNMAP 0x5404u	/* VM. payload: struct map_range[] (pa ignored). Returns when no CPU can use the old mapping: how many pages, small and large, it was */
 #define OP_CPU_STATS 0x5406u	/* SYSTEM. arg = hypervisor CPU number: exits of the service VM on it; -ENOENT past the last */
 #define OP_LOG_READ 0x5407u	/* SYSTEM. arg = first byte wanted of the log's stream. payload out: struct log_chunk */
 #define OP_MEM_STATS 0x5408u	/* SYSTEM. payload out: struct mem_stats */

@@ -71,13 +71,17 @@ static u32 window_look(struct window *w, u32 i, u32 count, bool writable)
 	return n;
 }
 
-/* Pages from i on that the guest may lack: it has a neighbour whose bit is set already. */
+/*
+ * Pages from i on that the guest may lack: it has a neighbour whose bit is set
+ * already, and one that Linux found idle would count as used if it was mapped.
+ */
 static u32 window_missing(const struct window *w, u32 i)
 {
 	u64 base = w->first - w->slot->gfn;
 	u64 at = base + i + (w->first + i == w->gfn);
+	u64 mapped = find_next_bit(w->slot->mapped, base + w->count, at);
 
-	return find_next_bit(w->slot->mapped, base + w->count, at) - base - i;
+	return find_next_bit(w->slot->idle, mapped, min(at, mapped)) - base - i;
 }
 
 /*
@@ -352,6 +356,7 @@ int map_fault(struct vcpu *v, struct slot *slot, u64 gfn, bool write)
 	rc = window_fault_in(&w);
 	if (rc)
 		return fault_result(rc);
+	clear_bit(gfn - slot->gfn, slot->idle);
 	window_collect(&w);
 	rc = window_take(&w);
 	rc = rc ? fault_result(rc) : window_commit(&w, seq);
@@ -376,9 +381,10 @@ static void forget_mapped(struct slot *slot, u64 gfn, u64 pages)
 		WRITE_ONCE(slot->mapped[word], 0);
 }
 
-void map_remove(struct vm *vm, struct slot *slot, u64 gfn, u64 pages)
+/* Unmap them: how many leaves that was. */
+static u64 unmap(struct vm *vm, struct slot *slot, u64 gfn, u64 pages)
 {
-	u64 at, n;
+	u64 at, n, leaves = 0;
 
 	for (at = 0; at < pages; at += n) {
 		struct map_range *range = ring_begin();
@@ -388,10 +394,17 @@ void map_remove(struct vm *vm, struct slot *slot, u64 gfn, u64 pages)
 		*range = (struct map_range){ .gpa = (gfn + at) << PAGE_SHIFT, .pages = n };
 		rc = ring_submit(OPX_OP_UNMAP, vm->handle, 0, sizeof(*range), NULL);
 		ring_end();
-		vm->counters.remote_tlb_flush++;
+		vm->counters.remote_tlb_flush += !!rc;
 		vm->counters.remote_tlb_flush_requests++;
-		WARN_ONCE(rc < 0, "tenon: unmap failed (%lld)\n", rc);
+		if (!WARN_ONCE(rc < 0, "tenon: unmap failed (%lld)\n", rc))
+			leaves += rc;
 	}
+	return leaves;
+}
+
+void map_remove(struct vm *vm, struct slot *slot, u64 gfn, u64 pages)
+{
+	unmap(vm, slot, gfn, pages);
 	/* After the unmapping: a mapping made meanwhile may lose its bit, never keep a false one. */
 	forget_mapped(slot, gfn, pages);
 }
@@ -413,11 +426,15 @@ void map_count_pages(struct vm *vm)
 	vm->counters.pages_4k = mapped - min(mapped, large * WINDOW_PAGES);
 }
 
-/* Unmap what slots have in [start, end) of the process. */
-static void unmap_hva(struct vm *vm, unsigned long start, unsigned long end)
+/* ---- what Linux wants ---- */
+
+/* `fn` for what each slot has in [start, end) of the process; its answers, or-ed. */
+static bool for_hva(struct vm *vm, unsigned long start, unsigned long end,
+		    bool (*fn)(struct vm *vm, struct slot *slot, u64 gfn, u64 pages))
 {
 	int idx = srcu_read_lock(&vm->srcu);
 	struct slots *slots = srcu_dereference(vm->slots, &vm->srcu);
+	bool any = false;
 	u32 i;
 
 	for (i = 0; i < slots->count; i++) {
@@ -426,10 +443,60 @@ static void unmap_hva(struct vm *vm, unsigned long start, unsigned long end)
 		unsigned long last = min(end, slot->hva + (slot->pages << PAGE_SHIFT));
 
 		if (first < last)
-			map_remove(vm, slot, slot->gfn + ((first - slot->hva) >> PAGE_SHIFT),
-				   ((last - 1) >> PAGE_SHIFT) - (first >> PAGE_SHIFT) + 1);
+			any |= fn(vm, slot, slot->gfn + ((first - slot->hva) >> PAGE_SHIFT),
+				  ((last - 1) >> PAGE_SHIFT) - (first >> PAGE_SHIFT) + 1);
 	}
 	srcu_read_unlock(&vm->srcu, idx);
+	return any;
+}
+
+/* What comes there next is not known to be idle. */
+static bool slot_unmap(struct vm *vm, struct slot *slot, u64 gfn, u64 pages)
+{
+	map_remove(vm, slot, gfn, pages);
+	bitmap_clear(slot->idle, gfn - slot->gfn, pages);
+	return true;
+}
+
+static void unmap_hva(struct vm *vm, unsigned long start, unsigned long end)
+{
+	for_hva(vm, start, end, slot_unmap);
+}
+
+/*
+ * Has the guest used these since Linux asked last? What is mapped counts as
+ * used, and is unmapped; an access faults, and maps that page alone. A large
+ * page is used as a whole. Linux holds a spinlock.
+ */
+static bool slot_age(struct vm *vm, struct slot *slot, u64 gfn, u64 pages)
+{
+	u64 first = gfn - slot->gfn, window = gfn / WINDOW_PAGES - slot->gfn / WINDOW_PAGES, i;
+	bool used = unmap(vm, slot, gfn, pages);
+
+	if (pages >= WINDOW_PAGES || test_bit(window, slot->large)) {
+		forget_mapped(slot, gfn, pages);
+		return used;
+	}
+	for (i = first; i < first + pages; i++) {
+		clear_bit(i, slot->mapped);
+		set_bit(i, slot->idle);
+	}
+	return used;
+}
+
+static bool slot_used(struct vm *vm, struct slot *slot, u64 gfn, u64 pages)
+{
+	return test_bit(gfn - slot->gfn, slot->mapped);
+}
+
+static int notifier_age(struct mmu_notifier *mn, struct mm_struct *mm, unsigned long start, unsigned long end)
+{
+	return for_hva(container_of(mn, struct vm, notifier), start, end, slot_age);
+}
+
+static int notifier_used(struct mmu_notifier *mn, struct mm_struct *mm, unsigned long address)
+{
+	return for_hva(container_of(mn, struct vm, notifier), address, address + 1, slot_used);
 }
 
 static int notifier_start(struct mmu_notifier *mn, const struct mmu_notifier_range *range)
@@ -469,5 +536,8 @@ static void notifier_release(struct mmu_notifier *mn, struct mm_struct *mm)
 const struct mmu_notifier_ops map_notifier_ops = {
 	.invalidate_range_start = notifier_start,
 	.invalidate_range_end = notifier_end,
+	.clear_flush_young = notifier_age,
+	.clear_young = notifier_age,
+	.test_young = notifier_used,
 	.release = notifier_release,
 };

@@ -130,6 +130,7 @@ static void slot_free(struct slot *slot)
 	kvfree(slot->dirty);
 	kvfree(slot->mapped);
 	kvfree(slot->large);
+	kvfree(slot->idle);
 	kfree(slot);
 }
 
@@ -208,7 +209,8 @@ static int slot_bitmaps(struct vm *vm, struct slot *new, struct slot *old)
 {
 	new->mapped = kvzalloc(bitmap_bytes(new), GFP_KERNEL_ACCOUNT);
 	new->large = kvzalloc(BITS_TO_LONGS(slot_windows(new)) * sizeof(long), GFP_KERNEL_ACCOUNT);
-	if (!new->mapped || !new->large)
+	new->idle = kvzalloc(bitmap_bytes(new), GFP_KERNEL_ACCOUNT);
+	if (!new->mapped || !new->large || !new->idle)
 		return -ENOMEM;
 	if (!(new->flags & KVM_MEM_LOG_DIRTY_PAGES))
 		return 0;

@@ -111,6 +111,7 @@ struct slot {
 	unsigned long *dirty;	/* one bit per page while KVM_MEM_LOG_DIRTY_PAGES */
 	unsigned long *mapped;	/* one bit per page that the guest surely has; map.c's */
 	unsigned long *large;	/* one bit per 2 MiB that it has in one piece; map.c's */
+	unsigned long *idle;	/* one bit per page that Linux found unused: mapped by its own fault alone; map.c's */
 };
 
 /* Sorted by gfn, never changed once published. */

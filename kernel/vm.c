@@ -273,16 +273,16 @@ s64 op_OP_UNMAP(struct call *c)
 	const struct map_range *r = (const struct map_range *)c->buf;
 	struct gone g = { .vm = c->vm };
 	u32 i, count = range_count(c);
-	int err = count ? 0 : -EINVAL;
+	s64 leaves = count ? 0 : -EINVAL;
 
-	for (i = 0; i < count && !err; i++) {
+	for (i = 0; i < count && leaves >= 0; i++) {
 		if (range_bad(&r[i]))
-			err = -EINVAL;
+			leaves = -EINVAL;
 		else
-			pt_unmap(&c->vm->pt, r[i].gpa, r[i].pages, gone_add, &g);
+			leaves += (s64)pt_unmap(&c->vm->pt, r[i].gpa, r[i].pages, gone_add, &g);
 	}
 	gone_finish(&g);
-	return err;
+	return leaves;
 }
 
 /* ---- vCPUs ---- */

@@ -8,8 +8,12 @@
  * longer has, and never misses one that it has.
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -258,4 +262,109 @@ TEST(memory_huge)
 	LOAD(vcpu->vm, GUEST_CODE, peek);
 	REQUIRE(peek(vcpu, WINDOW + 37 * PAGE) == 0, "the guest sees a page given back");
 	REQUIRE(peek(vcpu, WINDOW + 74 * PAGE) == 75, "a neighbour is lost");
+}
+
+/* ---- does Linux see what the guest uses? ---- */
+
+#define CGROUP "/tmp/cgroup"
+#define AGED "api"		/* a file beside this program, on a disk: pages that reclaim may drop */
+#define AGED_PAGES 256ul
+#define RECLAIMS 12
+
+static void cgroup_write(const char *file, const char *text)
+{
+	int fd = open(file, O_WRONLY);
+
+	if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text))
+		test_skip("%s: %s", file, strerror(errno));
+	close(fd);
+}
+
+/* What this process brings into memory from here on is in a group of its own, to be reclaimed from. */
+static void cgroup_enter(void)
+{
+	mkdir(CGROUP, 0700);
+	if (mount("none", CGROUP, "cgroup2", 0, NULL) && errno != EBUSY)
+		test_skip("cgroup2: %s", strerror(errno));
+	cgroup_write(CGROUP "/cgroup.subtree_control", "+memory");
+	mkdir(CGROUP "/guest", 0700);
+	cgroup_write(CGROUP "/guest/cgroup.procs", "0");
+	if (access(CGROUP "/guest/memory.reclaim", W_OK))
+		test_skip("memory.reclaim: %s", strerror(errno));
+}
+
+/* Linux may well find less to take. */
+static void cgroup_reclaim(const char *bytes)
+{
+	int fd = open(CGROUP "/guest/memory.reclaim", O_WRONLY);
+
+	if (write(fd, bytes, strlen(bytes)) < 0 && errno != EAGAIN)
+		test_fail("memory.reclaim: %s", strerror(errno));
+	close(fd);
+}
+
+/* Pages of a file of which nothing is in memory. */
+static uint8_t *file_pages(void)
+{
+	char name[256] = "";
+	ssize_t n = readlink("/proc/self/exe", name, sizeof(name) - sizeof(AGED) - 1);
+	uint8_t *at;
+	int fd;
+
+	strcpy(n > 0 && strrchr(name, '/') ? strrchr(name, '/') + 1 : name, AGED);
+	fd = open(name, O_RDONLY);
+	if (fd < 0 || lseek(fd, 0, SEEK_END) < (off_t)(AGED_PAGES * PAGE))
+		test_skip("no file of %lu pages at %s", AGED_PAGES, name);
+	posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+	at = mmap(NULL, AGED_PAGES * PAGE, PROT_READ, MAP_SHARED, fd, 0);
+	REQUIRE(at != MAP_FAILED, "mmap of %s: %s", name, strerror(errno));
+	madvise(at, AGED_PAGES * PAGE, MADV_RANDOM);
+	close(fd);
+	return at;
+}
+
+/* Reads a byte each RDI bytes from RSI to RDX, and reports. */
+GUEST(stroll, 64, "1: mov (%rsi), %al\n add %rdi, %rsi\n cmp %rdx, %rsi\n jb 1b\n mov $1, %eax\n out %eax, $0xe0\n");
+
+static void stroll(struct vcpu *vcpu, unsigned int step)
+{
+	struct kvm_regs regs = { .rip = GUEST_CODE, .rflags = 2, .rsi = WINDOW, .rdi = step * PAGE, .rdx = WINDOW + AGED_PAGES * PAGE };
+
+	regs_set(vcpu, &regs);
+	guest_expect(vcpu, 1, "the end of the stroll");
+}
+
+/* Of each `step`th page from the first, or of all others: how many are in memory no longer. */
+static unsigned int missing(uint8_t *pages, unsigned int step, int used)
+{
+	unsigned char there[AGED_PAGES];
+	unsigned int n = 0;
+
+	REQUIRE(!mincore(pages, sizeof(there) * PAGE, there), "mincore: %s", strerror(errno));
+	for (unsigned int i = 0; i < AGED_PAGES; i++)
+		n += (i % step == 0) == used && !(there[i] & 1);
+	return n;
+}
+
+/* The guest uses each eighth page again and again, the others once: those are what reclaim takes. */
+TEST(memory_aging)
+{
+	struct vcpu *vcpu = GUEST_CREATE(stroll, 64);
+	unsigned int used = 0, unused = 0;
+	uint8_t *pages;
+
+	NEED(vcpu->vm->sys, KVM_CAP_READONLY_MEM);
+	cgroup_enter();
+	pages = file_pages();
+	slot_set(vcpu->vm, 1, WINDOW, AGED_PAGES * PAGE, pages, KVM_MEM_READONLY);
+	stroll(vcpu, 1);
+	for (unsigned int round = 0; round < RECLAIMS && unused < AGED_PAGES / 2; round++) {
+		stroll(vcpu, 8);
+		cgroup_reclaim("65536");
+		used += missing(pages, 8, 1);
+		unused = missing(pages, 8, 0);
+	}
+	printf("memory_aging: missing, of used %u, of unused %u\n", used, unused);
+	REQUIRE(unused >= AGED_PAGES / 2, "not reclaimed: %u", unused);
+	REQUIRE(used <= AGED_PAGES / 8 / 4, "used pages were reclaimed as others: %u", used);
 }
