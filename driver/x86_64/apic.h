@@ -17,6 +17,7 @@ enum vcpu_request {
 	REQUEST_VAPIC,		/* KVM_SET_VAPIC_ADDR: before each entry */
 	REQUEST_SHUTDOWN,	/* KVM_EXIT_SHUTDOWN */
 	REQUEST_CLOCK,		/* kvmclock */
+	REQUEST_PAYLOAD,	/* of the VMM's pending exception: DR6 or CR2 before the entry */
 	REQUEST_STATE,		/* mp_state is not runnable: wait */
 };
 

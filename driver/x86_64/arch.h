@@ -117,6 +117,7 @@ int state_apply_sregs(struct vcpu *v, const struct abi_sregs *s);
 int state_apply_events(struct vcpu *v, const struct abi_vcpu_events *e);
 int state_set_tsc_offset(struct vcpu *v, u64 offset);
 int state_add_nmi(struct vcpu *v);	/* as KVM_NMI */
+int state_deliver_payload(struct vcpu *v);	/* DR6 or CR2 of the VMM's pending exception */
 void state_offers(void);
 /* MOV to CR4, CR0: what KVM lets this guest set. */
 bool state_cr4_valid(const struct vcpu *v, u64 cr4);
@@ -200,6 +201,8 @@ void cpuid_follow_cr4(struct vcpu *v, u64 cr4);
 u32 cpuid_signature(const struct vcpu *v);
 /* A bit that a VMM may offer. */
 bool cpuid_offers(u32 leaf, u32 reg, u32 bit);
+/* The extended states that a guest can have. */
+u64 cpuid_xcr0_offered(void);
 /* CPUID's bit of MONITOR and MWAIT. */
 int cpuid_set_mwait(struct vcpu *v, bool on);
 /* A bit of the guest's table; reg: 0 EAX .. 3 EDX. */

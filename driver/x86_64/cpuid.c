@@ -104,7 +104,7 @@ bool cpuid_offers(u32 leaf, u32 reg, u32 bit)
 	return false;
 }
 
-static u64 xcr0_offered(void)
+u64 cpuid_xcr0_offered(void)
 {
 	struct regs4 c = ask(0xd, 0);
 	u64 mask = (c.eax | (u64)c.edx << 32) & XCR0_SWITCHED;
@@ -146,7 +146,7 @@ static void put(struct abi_cpuid2 *list, u32 room, u32 leaf, u32 index, u32 flag
 
 static void put_xstate(struct abi_cpuid2 *list, u32 room)
 {
-	u64 mask = xcr0_offered();
+	u64 mask = cpuid_xcr0_offered();
 	u32 size = xstate_size(mask), i;
 	struct regs4 c = { (u32)mask, size, size, (u32)(mask >> 32) };
 

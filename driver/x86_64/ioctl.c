@@ -282,6 +282,8 @@ static void regs_changed(struct vcpu *v, const struct abi_regs *regs)
 	v->arch.rax = regs->rax;
 	v->arch.if_flag = !!(regs->rflags & X86_EFLAGS_IF);
 	emulate_set_regs(v, regs);
+	/* The VMM's registers are not those that the exception came from. */
+	state_write_one(v, STATE_EXCEPTION, 0);
 }
 
 void arch_vcpu_forwarded(struct vcpu *v, enum op_index op, const void *payload)
@@ -353,6 +355,8 @@ const struct ioctl_row arch_system_ioctls[] = {
 	{ KVM_GET_MSRS, system_get_msrs },
 	{ KVM_GET_SUPPORTED_CPUID, cpuid_supported },
 	{ KVM_X86_GET_MCE_CAP_SUPPORTED, mcheck_supported },
+	{ KVM_HAS_DEVICE_ATTR, options_system_has_attr },
+	{ KVM_GET_DEVICE_ATTR, options_system_get_attr },
 	{ }
 };
 

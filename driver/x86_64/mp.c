@@ -254,6 +254,10 @@ int mp_work(struct vcpu *v)
 		return exit_to_vmm(v, KVM_EXIT_SHUTDOWN);
 	if (test_bit(REQUEST_STATE, requests))
 		return wait(v);
+	if (test_and_clear_bit(REQUEST_PAYLOAD, requests))
+		rc = state_deliver_payload(v);
+	if (rc)
+		return rc;
 	clear_bit(REQUEST_UNHALT, requests);
 	if (test_and_clear_bit(REQUEST_CLOCK, requests))
 		pvclock_work(v);

@@ -75,6 +75,8 @@ struct arch_vcpu {
 	struct hrtimer timer;
 	struct rcuwait wait;
 	unsigned long requests;	/* enum vcpu_request; any context */
+	bool has_payload;	/* with REQUEST_PAYLOAD: payload is DR6's news or CR2 */
+	u64 payload;
 	u32 mp_state;
 	atomic_t nmi_queued;
 	u8 sipi_vector;

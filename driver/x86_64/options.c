@@ -226,6 +226,12 @@ static int vm_enable_locked(struct vm *vm, const struct kvm_enable_cap *cap)
 	case KVM_CAP_MSR_PLATFORM_INFO:
 		o->platform_info_off = !value;
 		break;
+	case KVM_CAP_EXCEPTION_PAYLOAD:
+		o->exception_payload = value;
+		break;
+	case KVM_CAP_X86_TRIPLE_FAULT_EVENT:
+		o->triple_fault_event = value;
+		break;
 	case KVM_CAP_MAX_VCPU_ID:
 		return set_max_vcpu_id(o, value);
 	default:
@@ -287,31 +293,52 @@ int options_noticed(struct vcpu *v)
 	return options_apply(v);
 }
 
-/* ---- a vCPU's attributes ---- */
+/* ---- a vCPU's attributes, and the system's ---- */
 
-/* Where the attribute's value is; its group and number are known, or -ENXIO. */
-static long attr_place(unsigned long arg, u64 __user **place)
+/* Where the attribute's value is; its group and number are these, or -ENXIO. */
+static long attr_place(unsigned long arg, u32 group, u64 number, u64 __user **place)
 {
 	struct kvm_device_attr attr;
 
 	if (copy_from_user(&attr, (void __user *)arg, sizeof(attr)))
 		return -EFAULT;
 	*place = (u64 __user *)(unsigned long)attr.addr;
-	return attr.group == KVM_VCPU_TSC_CTRL && attr.attr == KVM_VCPU_TSC_OFFSET ? 0 : -ENXIO;
+	return attr.group == group && attr.attr == number ? 0 : -ENXIO;
+}
+
+static long vcpu_place(unsigned long arg, u64 __user **place)
+{
+	return attr_place(arg, KVM_VCPU_TSC_CTRL, KVM_VCPU_TSC_OFFSET, place);
+}
+
+long options_system_has_attr(void *object, unsigned long arg)
+{
+	u64 __user *place;
+
+	return attr_place(arg, 0, KVM_X86_XCOMP_GUEST_SUPP, &place);
+}
+
+/* The extended states that a guest can have. */
+long options_system_get_attr(void *object, unsigned long arg)
+{
+	u64 __user *place;
+	long rc = attr_place(arg, 0, KVM_X86_XCOMP_GUEST_SUPP, &place);
+
+	return rc ? rc : put_user(cpuid_xcr0_offered(), place);
 }
 
 long options_has_attr(void *object, unsigned long arg)
 {
 	u64 __user *place;
 
-	return attr_place(arg, &place);
+	return vcpu_place(arg, &place);
 }
 
 long options_get_attr(void *object, unsigned long arg)
 {
 	struct vcpu *v = object;
 	u64 __user *place;
-	long rc = attr_place(arg, &place);
+	long rc = vcpu_place(arg, &place);
 
 	return rc ? rc : put_user(v->arch.tsc_offset, place);
 }
@@ -321,7 +348,7 @@ long options_set_attr(void *object, unsigned long arg)
 	struct vcpu *v = object;
 	u64 __user *place;
 	u64 offset;
-	long rc = attr_place(arg, &place);
+	long rc = vcpu_place(arg, &place);
 
 	if (rc)
 		return rc;

@@ -19,6 +19,8 @@ struct vm_options {
 	u32 max_vcpu_id;		/* 0: as many as there can be */
 	u32 serial;			/* counts what vCPUs must notice before they run again */
 	bool platform_info_off;		/* the guest's RDMSR of MSR_PLATFORM_INFO is #GP */
+	bool exception_payload;		/* KVM_CAP_EXCEPTION_PAYLOAD */
+	bool triple_fault_event;	/* KVM_CAP_X86_TRIPLE_FAULT_EVENT */
 	struct msr_filter *filter;	/* under vm.srcu; NULL: all registers are allowed */
 };
 
@@ -53,6 +55,9 @@ bool options_pv_denied(const struct vcpu *v, u32 bit);
 int options_apply(struct vcpu *v);
 int options_noticed(struct vcpu *v);
 
+/* KVM_HAS and GET_DEVICE_ATTR of /dev/kvm: what XCR0 a guest can have. */
+long options_system_has_attr(void *object, unsigned long arg);
+long options_system_get_attr(void *object, unsigned long arg);
 /* KVM_HAS, GET and SET_DEVICE_ATTR of a vCPU: its TSC's offset. */
 long options_has_attr(void *object, unsigned long arg);
 long options_get_attr(void *object, unsigned long arg);

@@ -11,6 +11,7 @@
  * See: Documentation/virt/kvm/api.rst; docs/abi.md.
  */
 #include <linux/slab.h>
+#include <asm/debugreg.h>
 #include <asm/msr-index.h>
 #include <asm/processor-flags.h>
 
@@ -21,6 +22,7 @@
 #define VECTOR_NMI 2u
 #define VECTOR_BP 3u
 #define VECTOR_OF 4u
+#define VECTOR_PF 14u
 #define VECTOR_MAX 31u
 #define CR4_ALWAYS 0x7ffull	/* VME .. OSXMMEXCPT */
 #define EFER_KNOWN (EFER_SCE | EFER_LME | EFER_LMA | EFER_NX | EFER_FFXSR)
@@ -28,6 +30,7 @@
 #define DR7_MASK 0xffff23ffull
 #define XSAVE_BYTES sizeof(struct abi_xsave)
 #define XSAVE_HEADER 512
+#define TRIPLE_FAULT_PENDING 0	/* index of abi_vcpu_events.reserved */
 #define XSTATE_LEGACY 3ull	/* x87 and SSE */
 
 /* CR4 bits and the CPUID bit that allows each. */
@@ -307,14 +310,25 @@ static int check_sregs(struct vcpu *v, const struct abi_sregs *s)
 	return state_cr4_valid(v, s->cr4) && state_cr0_valid(s->cr0) && apic_base_valid(v, s->apic_base) ? 0 : -EINVAL;
 }
 
-/* KVM_CAP_EXCEPTION_PAYLOAD and KVM_CAP_X86_TRIPLE_FAULT_EVENT are not offered. */
-static int check_events(const struct abi_vcpu_events *e)
+static bool events_flags_valid(const struct vm_options *o, u32 flags)
 {
-	u32 known = ABI_EVENT_NMI_PENDING | ABI_EVENT_SIPI_VECTOR | ABI_EVENT_SHADOW | ABI_EVENT_SMM;
+	u32 known = ABI_EVENT_NMI_PENDING | ABI_EVENT_SIPI_VECTOR | ABI_EVENT_SHADOW | ABI_EVENT_SMM |
+		    (o->exception_payload ? ABI_EVENT_PAYLOAD : 0) | (o->triple_fault_event ? ABI_EVENT_TRIPLE_FAULT : 0);
 
-	if (e->flags & ~known)
+	return !(flags & ~known);
+}
+
+/* Pending counts only with ABI_EVENT_PAYLOAD, and then more than injected. */
+static bool event_pending(const struct abi_vcpu_events *e)
+{
+	return e->flags & ABI_EVENT_PAYLOAD && e->exception.pending;
+}
+
+static int check_events(const struct vm_options *o, const struct abi_vcpu_events *e)
+{
+	if (!events_flags_valid(o, e->flags))
 		return -EINVAL;
-	if (e->exception.injected && (e->exception.nr > VECTOR_MAX || e->exception.nr == VECTOR_NMI))
+	if ((e->exception.injected || event_pending(e)) && (e->exception.nr > VECTOR_MAX || e->exception.nr == VECTOR_NMI))
 		return -EINVAL;
 	return 0;
 }
@@ -374,8 +388,69 @@ int state_add_nmi(struct vcpu *v)
 	return state_write_one(v, STATE_NMI, nmi + 1);
 }
 
+/* ---- KVM_CAP_EXCEPTION_PAYLOAD: an exception that is pending changes DR6 or CR2 only when it is delivered ---- */
+
+static void payload_get(struct vcpu *v, struct abi_vcpu_events *e)
+{
+	e->flags |= ABI_EVENT_PAYLOAD;
+	if (!e->exception.injected || !test_bit(REQUEST_PAYLOAD, &v->arch.requests))
+		return;
+	e->exception.injected = 0;
+	e->exception.pending = 1;
+	e->exception_has_payload = v->arch.has_payload;
+	e->exception_payload = v->arch.payload;
+}
+
+static void payload_set(struct vcpu *v, const struct abi_vcpu_events *e)
+{
+	clear_bit(REQUEST_PAYLOAD, &v->arch.requests);
+	if (!event_pending(e))
+		return;
+	v->arch.has_payload = e->exception_has_payload;
+	v->arch.payload = e->exception_payload;
+	set_bit(REQUEST_PAYLOAD, &v->arch.requests);
+}
+
+/* The bits of DR6 that are 1 at rest are 0 in it when they are set in the payload. */
+static u64 payload_dr6(u64 dr6, u64 payload)
+{
+	dr6 = (dr6 & ~(u64)DR_TRAP_BITS) | DR6_RESERVED | payload;
+	return (dr6 ^ (payload & DR6_RESERVED)) & ~BIT_ULL(12);
+}
+
+int state_deliver_payload(struct vcpu *v)
+{
+	u64 exception, dr6;
+	int rc = v->arch.has_payload ? state_read_one(v, STATE_EXCEPTION, &exception) : 0;
+
+	if (rc || !v->arch.has_payload || !(exception & STATE_EVENT))
+		return rc;
+	if ((exception & 31) == VECTOR_PF)
+		return state_write_one(v, STATE_CR2, v->arch.payload);
+	if ((exception & 31) != VECTOR_DB)
+		return 0;
+	rc = state_read_one(v, STATE_DR6, &dr6);
+	return rc ? rc : state_write_one(v, STATE_DR6, payload_dr6(dr6, v->arch.payload));
+}
+
+/* KVM_CAP_X86_TRIPLE_FAULT_EVENT: the shutdown that the next KVM_RUN is to end in. */
+static void triple_fault_get(struct vcpu *v, struct abi_vcpu_events *e)
+{
+	e->flags |= ABI_EVENT_TRIPLE_FAULT;
+	e->reserved[TRIPLE_FAULT_PENDING] = test_bit(REQUEST_SHUTDOWN, &v->arch.requests);
+}
+
+static void triple_fault_set(struct vcpu *v, const struct abi_vcpu_events *e)
+{
+	if (e->reserved[TRIPLE_FAULT_PENDING])
+		set_bit(REQUEST_SHUTDOWN, &v->arch.requests);
+	else
+		clear_bit(REQUEST_SHUTDOWN, &v->arch.requests);
+}
+
 int state_get_events(struct vcpu *v, struct abi_vcpu_events *e)
 {
+	const struct vm_options *o = &v->vm->arch.options;
 	struct state_fields s;
 	int rc = state_read(v, &s);
 	u64 x = s.value[STATE_EXCEPTION], irq = s.value[STATE_INTERRUPT], nmi = s.value[STATE_NMI];
@@ -393,6 +468,10 @@ int state_get_events(struct vcpu *v, struct abi_vcpu_events *e)
 	e->nmi.pending = !!(nmi & NMI_PENDING);
 	e->nmi.injected = !!(nmi & NMI_INJECTED);
 	e->nmi.masked = !!(nmi & NMI_MASKED);
+	if (o->exception_payload)
+		payload_get(v, e);
+	if (o->triple_fault_event)
+		triple_fault_get(v, e);
 	return 0;
 }
 
@@ -418,7 +497,7 @@ static int events_set(struct vcpu *v, const struct abi_vcpu_events *e)
 	if (rc)
 		return rc;
 	state_put(&s, STATE_EXCEPTION, 0);
-	if (e->exception.injected)
+	if (e->exception.injected || event_pending(e))
 		state_put_exception(&s, e->exception.nr, e->exception.has_error_code, e->exception.error_code);
 	state_put(&s, STATE_INTERRUPT, e->interrupt.injected ? STATE_EVENT | e->interrupt.nr : 0);
 	if (e->flags & ABI_EVENT_SHADOW)
@@ -432,8 +511,17 @@ static int events_set(struct vcpu *v, const struct abi_vcpu_events *e)
 
 int state_apply_events(struct vcpu *v, const struct abi_vcpu_events *e)
 {
+	int rc = check_events(&v->vm->arch.options, e);
+
 	v->arch.events_unknown = true;
-	return check_events(e) ?: events_set(v, e);
+	if (!rc)
+		rc = events_set(v, e);
+	if (rc)
+		return rc;
+	payload_set(v, e);
+	if (e->flags & ABI_EVENT_TRIPLE_FAULT)
+		triple_fault_set(v, e);
+	return 0;
 }
 
 long ioctl_set_events(void *object, unsigned long arg)

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * api_later.c - what KVM got later: registers in the run page, KVM_GET_SREGS2,
- * KVM_GET_XSAVE2, and machine checks that the VMM puts into a guest.
+ * KVM_GET_XSAVE2, machine checks that the VMM puts into a guest, exceptions with
+ * a payload, a pending triple fault, attributes of /dev/kvm.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "calls.h"
+#include "guest.h"
 
 #define REGS KVM_SYNC_X86_REGS
 #define SREGS KVM_SYNC_X86_SREGS
@@ -261,4 +263,148 @@ TEST(mce_uncorrected)
 	/* Another while the first is in progress. */
 	IOCTL(scene.vcpu->fd, KVM_X86_SET_MCE, &e);
 	run_until(scene.vcpu, KVM_EXIT_SHUTDOWN);
+}
+
+/* ---- pending events ---- */
+
+static void enable(const struct scene *scene, uint32_t number)
+{
+	struct kvm_enable_cap cap = { .cap = number, .args = { 1 } };
+
+	NEED(scene->vm->fd, number);
+	IOCTL(scene->vm->fd, KVM_ENABLE_CAP, &cap);
+}
+
+static struct scene event_scene(uint32_t capability)
+{
+	struct scene scene = scene_create();
+
+	enable(&scene, capability);
+	vcpu_mode(scene.vcpu, 64);
+	vm_load(scene.vm, GUEST_CODE, "\xe6\x10\xeb\xfc", 4);
+	run_until(scene.vcpu, KVM_EXIT_IO);
+	return scene;
+}
+
+static uint64_t cr2_get(struct vcpu *vcpu)
+{
+	struct kvm_sregs sregs = { 0 };
+
+	IOCTL(vcpu->fd, KVM_GET_SREGS, &sregs);
+	return sregs.cr2;
+}
+
+static uint64_t dr6_get(struct vcpu *vcpu)
+{
+	struct kvm_debugregs regs = { 0 };
+
+	IOCTL(vcpu->fd, KVM_GET_DEBUGREGS, &regs);
+	return regs.dr6;
+}
+
+/* What is pending is read back as it was given, changes nothing yet, and survives a KVM_RUN that does not enter. */
+static void payload_pending(struct vcpu *vcpu, uint8_t vector, uint64_t payload)
+{
+	struct kvm_vcpu_events e = { 0 }, got = { 0 };
+
+	IOCTL(vcpu->fd, KVM_GET_VCPU_EVENTS, &e);
+	EXPECT(e.flags & KVM_VCPUEVENT_VALID_PAYLOAD && !e.exception.pending && !e.exception.injected, "flags %#x", e.flags);
+	e.exception.pending = e.exception_has_payload = 1;
+	e.exception.injected = 1;
+	e.exception.nr = vector;
+	e.exception.has_error_code = vector == 14;
+	e.exception.error_code = 0;
+	e.exception_payload = payload;
+	IOCTL(vcpu->fd, KVM_SET_VCPU_EVENTS, &e);
+	vcpu->run->immediate_exit = 1;
+	EXPECT(ioctl_try(vcpu->fd, KVM_RUN, NULL) == -EINTR, "KVM_RUN with immediate_exit");
+	vcpu->run->immediate_exit = 0;
+	IOCTL(vcpu->fd, KVM_GET_VCPU_EVENTS, &got);
+	EXPECT(got.exception.pending && !got.exception.injected && got.exception.nr == vector, "vector %u: pending %u injected %u nr %u",
+	       vector, got.exception.pending, got.exception.injected, got.exception.nr);
+	EXPECT(got.exception_has_payload && got.exception_payload == payload, "payload %#llx", got.exception_payload);
+}
+
+TEST(exception_payload)
+{
+	struct scene scene = event_scene(KVM_CAP_EXCEPTION_PAYLOAD);
+	struct vcpu *vcpu = scene.vcpu;
+	struct kvm_vcpu_events e = { 0 };
+
+	payload_pending(vcpu, 14, 0x123456);
+	EXPECT(cr2_get(vcpu) == 0, "CR2 %#lx before the delivery", cr2_get(vcpu));
+	EXPECT(guest_trap(vcpu) == 14, "no #PF");
+	EXPECT(cr2_get(vcpu) == 0x123456, "CR2 %#lx", cr2_get(vcpu));
+	guest_trap_skip(vcpu, 14, 0);
+	run_until(vcpu, KVM_EXIT_IO);
+	payload_pending(vcpu, 1, 0x4002);
+	EXPECT(dr6_get(vcpu) == 0xffff0ff0, "DR6 %#lx before the delivery", dr6_get(vcpu));
+	EXPECT(guest_trap(vcpu) == 1, "no #DB");
+	EXPECT(dr6_get(vcpu) == 0xffff4ff2, "DR6 %#lx", dr6_get(vcpu));
+	IOCTL(vcpu->fd, KVM_GET_VCPU_EVENTS, &e);
+	EXPECT(!e.exception.pending && !e.exception.injected && !e.exception_has_payload, "still there after its delivery");
+	/* Without the flag nothing is pending. */
+	e.flags &= ~KVM_VCPUEVENT_VALID_PAYLOAD;
+	e.exception.pending = 1;
+	e.exception.nr = 99;
+	IOCTL(vcpu->fd, KVM_SET_VCPU_EVENTS, &e);
+	e.flags |= KVM_VCPUEVENT_VALID_PAYLOAD;
+	EXPECT(ioctl_try(vcpu->fd, KVM_SET_VCPU_EVENTS, &e) == -EINVAL, "vector 99 pending");
+}
+
+TEST(triple_fault_event)
+{
+	struct scene scene = event_scene(KVM_CAP_X86_TRIPLE_FAULT_EVENT);
+	struct kvm_vcpu_events e = { 0 };
+	unsigned int i;
+
+	for (i = 0; i < 2; i++) {
+		IOCTL(scene.vcpu->fd, KVM_GET_VCPU_EVENTS, &e);
+		EXPECT(e.flags & KVM_VCPUEVENT_VALID_TRIPLE_FAULT && !e.triple_fault.pending, "flags %#x", e.flags);
+		e.triple_fault.pending = 1;
+		IOCTL(scene.vcpu->fd, KVM_SET_VCPU_EVENTS, &e);
+		IOCTL(scene.vcpu->fd, KVM_GET_VCPU_EVENTS, &e);
+		EXPECT(e.triple_fault.pending, "not pending");
+		if (i)
+			break;
+		run_until(scene.vcpu, KVM_EXIT_SHUTDOWN);
+	}
+	/* Taken back. */
+	e.triple_fault.pending = 0;
+	IOCTL(scene.vcpu->fd, KVM_SET_VCPU_EVENTS, &e);
+	run_until(scene.vcpu, KVM_EXIT_IO);
+}
+
+TEST(triple_fault_event_needs_its_capability)
+{
+	struct scene scene = scene_create();
+	struct kvm_vcpu_events e = { 0 };
+
+	IOCTL(scene.vcpu->fd, KVM_GET_VCPU_EVENTS, &e);
+	EXPECT(!(e.flags & (KVM_VCPUEVENT_VALID_TRIPLE_FAULT | KVM_VCPUEVENT_VALID_PAYLOAD)), "flags %#x", e.flags);
+	e.flags |= KVM_VCPUEVENT_VALID_TRIPLE_FAULT;
+	EXPECT(ioctl_try(scene.vcpu->fd, KVM_SET_VCPU_EVENTS, &e) == -EINVAL, "accepted");
+}
+
+TEST(system_attributes)
+{
+	const struct call rows[] = {
+		CALL(ON_SYSTEM, KVM_HAS_DEVICE_ATTR, 0, "has", struct kvm_device_attr, .attr = KVM_X86_XCOMP_GUEST_SUPP),
+		CALL(ON_SYSTEM, KVM_HAS_DEVICE_ATTR, -ENXIO, "has: group 1", struct kvm_device_attr, .group = 1),
+		CALL(ON_SYSTEM, KVM_HAS_DEVICE_ATTR, -ENXIO, "has: attribute 1", struct kvm_device_attr, .attr = 1),
+		CALL(ON_SYSTEM, KVM_GET_DEVICE_ATTR, -EFAULT, "get: address", struct kvm_device_attr, .addr = 16),
+		CALL(ON_SYSTEM, KVM_GET_DEVICE_ATTR, -ENXIO, "get: attribute 1", struct kvm_device_attr, .attr = 1, .addr = 16),
+		CALL(ON_SYSTEM, KVM_SET_DEVICE_ATTR, -EINVAL, "set", struct kvm_device_attr, .attr = KVM_X86_XCOMP_GUEST_SUPP),
+		BAD_POINTER(ON_SYSTEM, KVM_HAS_DEVICE_ATTR),
+		BAD_POINTER(ON_SYSTEM, KVM_GET_DEVICE_ATTR),
+	};
+	struct scene scene = scene_create();
+	uint64_t xcr0 = 0;
+	struct kvm_device_attr attr = { .attr = KVM_X86_XCOMP_GUEST_SUPP, .addr = (uintptr_t)&xcr0 };
+	const struct kvm_cpuid_entry2 *leaf = cpuid_find(cpuid_supported(scene.vm->sys), 13, 0);
+
+	NEED(scene.vm->sys, KVM_CAP_SYS_ATTRIBUTES);
+	PLAY(&scene, rows);
+	IOCTL(scene.vm->sys, KVM_GET_DEVICE_ATTR, &attr);
+	EXPECT(leaf && xcr0 == (leaf->eax | (uint64_t)leaf->edx << 32), "XCR0 %#lx", xcr0);
 }

@@ -41,7 +41,6 @@ s64 op_KVM_GET_REGS(struct call *c)
 s64 op_KVM_SET_REGS(struct call *c)
 {
 	backend->set_regs(c->vcpu, (const struct abi_regs *)c->buf);
-	c->vcpu->arch.events.exception = 0;
 	return 0;
 }
 
