@@ -95,8 +95,8 @@ struct cpuid_slot {
 	u32 eax, ebx, ecx, edx;
 };
 #define CPUID_ANY 0xffffffffu
-#define CPUID_SLOTS 64u
-#define CPUID_SLOT(leaf, index) (((leaf) + ((leaf) >> 26) + (index) * 23) % CPUID_SLOTS)
+#define CPUID_SLOTS 72u
+#define CPUID_SLOT(leaf, index) ((((leaf) & 63) + ((leaf) >> 26) + (index) * 39) % CPUID_SLOTS)
 
 /* The driver's half: set anew before each KVM_RUN, the CPUID answers when they change. */
 struct exit_resume {
