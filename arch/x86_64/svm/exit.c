@@ -219,7 +219,7 @@ static int exit_ac(struct cpu *cpu, struct vcpu *v)
 /* The machine's, not the guest's. */
 static int exit_mc(struct cpu *cpu, struct vcpu *v)
 {
-	svm_service_inject(cpu, VECTOR_MC, EVENT_EXCEPTION, 0);
+	service_inject(cpu, VECTOR_MC, EVENT_EXCEPTION, 0);
 	return exit_interrupt(cpu, v);
 }
 

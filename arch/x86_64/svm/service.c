@@ -10,38 +10,18 @@
  */
 #include "svm.h"
 #include "cpu.h"
-#include "service.h"
-#include "ring.h"
-#include "log.h"
-#include "console.h"
 
-typedef void (*service_fn)(struct cpu *cpu, struct vmcb *b);
+/* ---- what service_exits.h asks for ---- */
 
-void svm_service_inject(struct cpu *cpu, u32 vector, u64 type, int has_error)
-{
-	cpu->vmcb->event_inj = EVENT_VALID | type << 8 | vector | (has_error ? EVENT_ERROR : 0);
-}
+static inline u64 *service_rax(struct cpu *cpu) { return &cpu->vmcb->rax; }
+static inline u64 service_cr4(struct cpu *cpu) { return cpu->vmcb->cr4; }
+static inline u64 service_rflags(struct cpu *cpu) { return cpu->vmcb->rflags; }
+static inline u32 service_cpl(struct cpu *cpu) { return cpu->vmcb->cpl; }
+static inline void service_skip(struct cpu *cpu, u32 length) { svm_skip(cpu->vmcb, length); }
+static inline void service_sleep(struct cpu *cpu, int exits) { svm_intercept(cpu->vmcb, VMEXIT_HLT, exits); }
+static inline void service_gp(struct cpu *cpu) { service_inject(cpu, VECTOR_GP, EVENT_EXCEPTION, 1); }
 
-static void inject_gp(struct cpu *cpu)
-{
-	svm_service_inject(cpu, VECTOR_GP, EVENT_EXCEPTION, 1);
-}
-
-static void service_undefined(struct cpu *cpu, struct vmcb *b)
-{
-	svm_service_inject(cpu, VECTOR_UD, EVENT_EXCEPTION, 0);
-}
-
-static void service_cpuid(struct cpu *cpu, struct vmcb *b)
-{
-	struct cpuid c = cpuid_service((u32)b->rax, (u32)cpu->regs.rcx, b->cr4);
-
-	b->rax = c.eax;
-	cpu->regs.rbx = c.ebx;
-	cpu->regs.rcx = c.ecx;
-	cpu->regs.rdx = c.edx;
-	svm_skip(b, 2);
-}
+#include "service_exits.h"
 
 /* What of the MSRs exits. */
 const struct service_msr svm_service_msrs[] = {
@@ -63,8 +43,9 @@ const struct service_msr svm_service_msrs[] = {
 	{ 0 }
 };
 
-static void service_msr(struct cpu *cpu, struct vmcb *b)
+static void service_msr(struct cpu *cpu)
 {
+	struct vmcb *b = cpu->vmcb;
 	u64 value = (u32)b->rax | cpu->regs.rdx << 32;
 	u32 msr = (u32)cpu->regs.rcx;
 	int fault;
@@ -74,7 +55,7 @@ static void service_msr(struct cpu *cpu, struct vmcb *b)
 	else
 		fault = service_msr_read(cpu, msr, &value, b->efer);
 	if (fault) {
-		inject_gp(cpu);
+		service_gp(cpu);
 		return;
 	}
 	if (!b->exit_info1) {
@@ -84,95 +65,22 @@ static void service_msr(struct cpu *cpu, struct vmcb *b)
 	svm_skip(b, 2);
 }
 
-/* VMMCALL exits from ring 3 too: only ring 0 may call. */
-static void service_vmmcall(struct cpu *cpu, struct vmcb *b)
-{
-	if (b->cpl) {
-		service_undefined(cpu, b);
-		return;
-	}
-	svm_skip(b, 3);
-	b->rax = (u64)hypercall(cpu, b->rax, cpu->regs.rdi);
-}
-
-/*
- * Our memory was where the processor looked while it delivered an exception
- * (page tables, IDT, stack): as for a second exception (APM vol. 2, 8.2.9) it is
- * #DF, and on top of that a shutdown, which a PC answers with a reset.
- */
-static void fault_in_delivery(struct cpu *cpu, u32 vector)
-{
-	if (vector != VECTOR_DF) {
-		svm_service_inject(cpu, VECTOR_DF, EVENT_EXCEPTION, 1);
-		return;
-	}
-	console_take();
-	log_print("tenon: CPU %u: triple fault of the service VM: reset\n", cpu->index);
-	outb(0xcf9, 2);
-	outb(0xcf9, 6);
-	for (;;)
-		cpu_relax();
-}
-
-static void service_npf(struct cpu *cpu, struct vmcb *b)
-{
-	u64 event = b->exit_int_info;
-
-	if (!service_fault(b->exit_info2))
-		return;
-	if ((event & EVENT_VALID) && EVENT_TYPE(event) == EVENT_EXCEPTION)
-		fault_in_delivery(cpu, EVENT_VECTOR(event));
-	else
-		inject_gp(cpu);
-}
-
 /* One of ours is consumed here; any other goes on to Linux. */
-static void service_nmi(struct cpu *cpu, struct vmcb *b)
+static void service_nmi(struct cpu *cpu)
 {
 	svm_nmi_window();
 	if (!__atomic_exchange_n(&cpu->kicked, 0, __ATOMIC_ACQ_REL))
-		svm_service_inject(cpu, VECTOR_NMI, EVENT_NMI, 0);
+		service_inject(cpu, VECTOR_NMI, EVENT_NMI, 0);
 }
 
 /* Held while GIF = 0; with VM_CR.R_INIT the window turns it into #SX, which the IDT drops. */
-static void service_init_signal(struct cpu *cpu, struct vmcb *b)
+static void service_init_signal(struct cpu *cpu)
 {
 	svm_nmi_window();
 	log_print("tenon: CPU %u: an INIT was dropped\n", cpu->index);
 }
 
-/*
- * Linux takes a CPU off line by WBINVD and then HLT for ever, both with
- * interrupts off. It never arms the wakeup mailbox again, so we bring the CPU
- * back there ourselves: WBINVD with IF = 0 arms the HLT intercept.
- */
-static void service_wbinvd(struct cpu *cpu, struct vmcb *b)
-{
-	asm volatile("wbinvd" : : : "memory");
-	if (!(b->rflags & RFLAGS_IF))
-		svm_intercept(b, VMEXIT_HLT, 1);
-	svm_skip(b, 2);
-}
-
-static void service_hlt(struct cpu *cpu, struct vmcb *b)
-{
-	svm_intercept(b, VMEXIT_HLT, 0);
-	if (b->rflags & RFLAGS_IF)
-		return;			/* an ordinary idle HLT: executed again, without us */
-	service_wait(cpu);
-}
-
-/* INVD would drop our own dirty lines: WBINVD does what it is for, safely. */
-static void service_invd(struct cpu *cpu, struct vmcb *b)
-{
-	asm volatile("wbinvd" : : : "memory");
-	svm_skip(b, 2);
-}
-
-static const struct {
-	service_fn fn;
-	u32 stat;
-} service_exits[VMEXIT_TABLE] = {
+static const struct service_row service_exits[VMEXIT_TABLE] = {
 	[VMEXIT_NMI] = { service_nmi, EXIT_NMI },
 	[VMEXIT_INIT] = { service_init_signal, EXIT_OTHER },
 	[VMEXIT_CPUID] = { service_cpuid, EXIT_CPUID },
@@ -180,7 +88,7 @@ static const struct {
 	[VMEXIT_WBINVD] = { service_wbinvd, EXIT_OTHER },
 	[VMEXIT_HLT] = { service_hlt, EXIT_HLT },
 	[VMEXIT_MSR] = { service_msr, EXIT_MSR },
-	[VMEXIT_VMMCALL] = { service_vmmcall, EXIT_HYPERCALL },
+	[VMEXIT_VMMCALL] = { service_hypercall, EXIT_HYPERCALL },
 	[VMEXIT_INVLPGA] = { service_undefined, EXIT_OTHER },
 	[VMEXIT_VMRUN] = { service_undefined, EXIT_OTHER },
 	[VMEXIT_VMLOAD ... VMEXIT_SKINIT] = { service_undefined, EXIT_OTHER },
@@ -220,30 +128,20 @@ static void service_exit(struct cpu *cpu, struct vmcb *b)
 
 	if (code == VMEXIT_NPF) {
 		cpu->exits[EXIT_FAULT]++;
-		service_npf(cpu, b);
+		service_touch(cpu, b->exit_info2, b->exit_int_info);
 		return;
 	}
 	if (code >= VMEXIT_TABLE || !service_exits[code].fn)
 		panic("service VM: exit %lx info %lx %lx at rip %lx\n", (unsigned long)code,
 		      (unsigned long)b->exit_info1, (unsigned long)b->exit_info2, (unsigned long)b->rip);
 	cpu->exits[service_exits[code].stat]++;
-	service_exits[code].fn(cpu, b);
+	service_exits[code].fn(cpu);
 }
 
-/*
- * Pairs with service_hide(): in_service is set before the generation is read,
- * and a hider writes the tables and the generation before it reads in_service.
- */
 static void service_enter(struct cpu *cpu, struct vmcb *b)
 {
-	u64 generation;
-
-	__atomic_exchange_n(&cpu->in_service, 1, __ATOMIC_SEQ_CST);
-	generation = __atomic_load_n(&service_generation, __ATOMIC_SEQ_CST);
-	if (unlikely(cpu->service_seen != generation)) {
+	if (unlikely(service_begin(cpu)))
 		b->tlb_control = svm_features & SVM_FLUSH_ASID ? TLB_FLUSH_ASID : TLB_FLUSH_ALL;
-		WRITE_ONCE(cpu->service_seen, generation);
-	}
 	svm_enter(&cpu->regs, cpu->vmcb_pa);
 	WRITE_ONCE(cpu->in_service, 0);
 	b->tlb_control = 0;

@@ -40,6 +40,12 @@ static inline u64 svm_next_rip(const struct vmcb *b, u32 length)
 	return (svm_features & SVM_NRIPS) && b->next_rip ? b->next_rip : b->rip + length;
 }
 
+/* An event for the service VM, at its next entry. */
+static inline void service_inject(struct cpu *cpu, u32 vector, u64 type, int has_error)
+{
+	cpu->vmcb->event_inj = EVENT_VALID | type << 8 | vector | (has_error ? EVENT_ERROR : 0);
+}
+
 static inline void svm_skip(struct vmcb *b, u32 length)
 {
 	b->rip = svm_next_rip(b, length);
@@ -59,7 +65,6 @@ void svm_service_intercepts(struct vmcb *b);
 extern const struct service_msr svm_service_msrs[];
 void svm_service_init(struct cpu *cpu, const struct service_entry *e);
 void svm_service_loop(struct cpu *cpu) NORETURN;
-void svm_service_inject(struct cpu *cpu, u32 vector, u64 type, int has_error);
 
 void svm_maps_init(struct pool *pool);
 

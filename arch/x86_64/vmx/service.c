@@ -9,40 +9,37 @@
  * See: SDM vol. 3, 26.1 (instructions that exit), 26.3 (changes in VMX non-root), 28.2 (exit information).
  */
 #include "vmx.h"
-#include "service.h"
-#include "ring.h"
-#include "log.h"
 
-typedef void (*service_fn)(struct cpu *cpu);
+/* ---- what service_exits.h asks for ---- */
 
-static void service_inject(u32 vector, u32 type, int has_error)
+static inline u64 *service_rax(struct cpu *cpu) { return &cpu->regs.rax; }
+static inline u64 service_cr4(struct cpu *cpu) { return vmread(VMCS_GUEST_CR4); }
+static inline u64 service_rflags(struct cpu *cpu) { return vmread(VMCS_GUEST_RFLAGS); }
+static inline u32 service_cpl(struct cpu *cpu) { return vmx_cpl(); }
+static inline void service_skip(struct cpu *cpu, u32 length) { vmx_skip(); }
+
+static void service_inject(struct cpu *cpu, u32 vector, u32 type, int has_error)
 {
 	vmwrite(VMCS_ENTRY_EVENT, EVENT_VALID | type << 8 | vector | (has_error ? EVENT_ERROR : 0));
 	if (has_error)
 		vmwrite(VMCS_ENTRY_ERROR, 0);
 }
 
-static void inject_gp(void)
+static void service_gp(struct cpu *cpu)
 {
 	/* In real mode an exception pushes no error code, and the entry would be refused (27.2.1.3). */
-	service_inject(VECTOR_GP, EVENT_EXCEPTION, !!(vmread(VMCS_GUEST_CR0) & CR0_PE));
+	service_inject(cpu, VECTOR_GP, EVENT_EXCEPTION, !!(vmread(VMCS_GUEST_CR0) & CR0_PE));
 }
 
-static void service_undefined(struct cpu *cpu)
+/* MWAIT as HLT. */
+static void service_sleep(struct cpu *cpu, int exits)
 {
-	service_inject(VECTOR_UD, EVENT_EXCEPTION, 0);
+	u64 proc = vmread(VMCS_PROC);
+
+	vmwrite(VMCS_PROC, exits ? proc | PROC_HLT | PROC_MWAIT : proc & ~(u64)(PROC_HLT | PROC_MWAIT));
 }
 
-static void service_cpuid(struct cpu *cpu)
-{
-	struct cpuid c = cpuid_service((u32)cpu->regs.rax, (u32)cpu->regs.rcx, vmread(VMCS_GUEST_CR4));
-
-	cpu->regs.rax = c.eax;
-	cpu->regs.rbx = c.ebx;
-	cpu->regs.rcx = c.ecx;
-	cpu->regs.rdx = c.edx;
-	vmx_skip();
-}
+#include "service_exits.h"
 
 /* What of the MSRs exits, but for those of SYSCALL; EFER does not: there is no bit of ours in it. */
 const struct service_msr vmx_service_msrs[] = {
@@ -64,7 +61,7 @@ static void service_rdmsr(struct cpu *cpu)
 	u64 value;
 
 	if (service_msr_read(cpu, (u32)cpu->regs.rcx, &value, 0)) {
-		inject_gp();
+		service_gp(cpu);
 		return;
 	}
 	cpu->regs.rax = (u32)value;
@@ -88,20 +85,9 @@ static void service_wrmsr(struct cpu *cpu)
 	u32 msr = (u32)cpu->regs.rcx;
 
 	if (msr - MSR_STAR < 4 ? syscall_write(cpu, msr, value) : service_msr_write(cpu, msr, value, NULL))
-		inject_gp();
+		service_gp(cpu);
 	else
 		vmx_skip();
-}
-
-/* VMCALL exits from ring 3 too: only ring 0 may call. The VMCS may change under the call: RIP is done first. */
-static void service_vmcall(struct cpu *cpu)
-{
-	if (vmx_cpl()) {
-		service_undefined(cpu);
-		return;
-	}
-	vmx_skip();
-	cpu->regs.rax = (u64)hypercall(cpu, cpu->regs.rax, cpu->regs.rdi);
 }
 
 /*
@@ -114,24 +100,7 @@ static void service_cr(struct cpu *cpu)
 	if (CR_NUMBER(vmread(VMCS_QUALIFICATION)) == 0)
 		vmwrite(VMCS_CR0_SHADOW, vmread(VMCS_CR0_SHADOW) ^ CR0_NE);
 	else
-		inject_gp();
-}
-
-/* As on the bare machine: Linux's last way to restart. */
-static void service_triple(struct cpu *cpu)
-{
-	for (;;) {
-		outb(0xcf9, 0x6);
-		outb(0x64, 0xfe);
-	}
-}
-
-/* As a fault in the delivery of an exception always is: a #DF, and in a #DF's own delivery a reset (26.4.2). */
-static void fault_in_delivery(struct cpu *cpu, u32 vector)
-{
-	if (vector == VECTOR_DF)
-		service_triple(cpu);
-	service_inject(VECTOR_DF, EVENT_EXCEPTION, 1);
+		service_gp(cpu);
 }
 
 static void service_ept(struct cpu *cpu)
@@ -141,12 +110,7 @@ static void service_ept(struct cpu *cpu)
 	/* The IRET that faulted has ended NMI blocking already: it will run again (28.2.3). */
 	if ((q & EPTQ_NMI_UNBLOCKED) && !(event & EVENT_VALID))
 		vmwrite(VMCS_GUEST_INTERRUPTIBILITY, vmread(VMCS_GUEST_INTERRUPTIBILITY) | BLOCKED_NMI);
-	if (!service_fault(vmread(VMCS_GUEST_PHYSICAL)))
-		return;
-	if ((event & EVENT_VALID) && EVENT_TYPE(event) == EVENT_EXCEPTION)
-		fault_in_delivery(cpu, EVENT_VECTOR(event));
-	else
-		inject_gp();
+	service_touch(cpu, vmread(VMCS_GUEST_PHYSICAL), event);
 }
 
 static void nmi_window(int on)
@@ -162,7 +126,7 @@ static void service_attention(struct cpu *cpu)
 	u32 what = __atomic_exchange_n(&cpu->attention, 0, __ATOMIC_ACQ_REL);
 
 	if (what & ATTENTION_MC) {
-		service_inject(VECTOR_MC, EVENT_EXCEPTION, 0);
+		service_inject(cpu, VECTOR_MC, EVENT_EXCEPTION, 0);
 		return;
 	}
 	if (vmx_kick_taken(cpu))
@@ -171,7 +135,7 @@ static void service_attention(struct cpu *cpu)
 	    (vmread(VMCS_GUEST_INTERRUPTIBILITY) & (BLOCKED_NMI | BLOCKED_SHADOW)))
 		nmi_window(1);
 	else
-		service_inject(VECTOR_NMI, EVENT_NMI, 0);
+		service_inject(cpu, VECTOR_NMI, EVENT_NMI, 0);
 }
 
 static void service_nmi(struct cpu *cpu)
@@ -184,7 +148,7 @@ static void service_nmi(struct cpu *cpu)
 static void service_nmi_window(struct cpu *cpu)
 {
 	nmi_window(0);
-	service_inject(VECTOR_NMI, EVENT_NMI, 0);
+	service_inject(cpu, VECTOR_NMI, EVENT_NMI, 0);
 }
 
 /* INIT is blocked in VMX root and exits here; nothing of Linux's start-up needs it (service_wait()). */
@@ -193,48 +157,13 @@ static void service_init_signal(struct cpu *cpu)
 	log_print("tenon: CPU %u: an INIT was dropped\n", cpu->index);
 }
 
-/*
- * Linux takes a CPU off line by WBINVD and then MWAIT or HLT for ever, both
- * with interrupts off. It never arms the wakeup mailbox again, so we bring the
- * CPU back there ourselves: WBINVD with IF = 0 arms the exits of those two.
- */
-static void hlt_exiting(int on)
-{
-	u64 proc = vmread(VMCS_PROC);
-
-	vmwrite(VMCS_PROC, on ? proc | PROC_HLT | PROC_MWAIT : proc & ~(u64)(PROC_HLT | PROC_MWAIT));
-}
-
-static void service_wbinvd(struct cpu *cpu)
-{
-	asm volatile("wbinvd" : : : "memory");
-	if (!(vmread(VMCS_GUEST_RFLAGS) & RFLAGS_IF))
-		hlt_exiting(1);
-	vmx_skip();
-}
-
-static void service_hlt(struct cpu *cpu)
-{
-	hlt_exiting(0);
-	if (vmread(VMCS_GUEST_RFLAGS) & RFLAGS_IF)
-		return;			/* an ordinary idle HLT: executed again, without us */
-	service_wait(cpu);
-}
-
 /* One that wakes for interrupts in spite of IF = 0 (ECX bit 0) is idle, not dead. */
 static void service_mwait(struct cpu *cpu)
 {
 	if (cpu->regs.rcx & 1)
-		hlt_exiting(0);
+		service_sleep(cpu, 0);
 	else
 		service_hlt(cpu);
-}
-
-/* INVD would drop our own dirty lines: WBINVD does what it is for, safely. */
-static void service_invd(struct cpu *cpu)
-{
-	asm volatile("wbinvd" : : : "memory");
-	vmx_skip();
 }
 
 /* Exits always. Checked, so that it cannot fault here: CPUID 0xd says what the machine has. */
@@ -244,33 +173,24 @@ static void service_xsetbv(struct cpu *cpu)
 	struct cpuid c = cpuid(0xd, 0);
 
 	if (vmx_cpl() || (u32)cpu->regs.rcx || !fpu_mask || !fpu_xcr0_valid(value, c.eax | (u64)c.edx << 32)) {
-		inject_gp();
+		service_gp(cpu);
 		return;
 	}
 	xsetbv(value);
 	vmx_skip();
 }
 
-/* Only in modes that Linux has left for ever: a task gate outside 64-bit mode. */
-static void service_refused(struct cpu *cpu)
-{
-	inject_gp();
-}
-
-static const struct {
-	service_fn fn;
-	u32 stat;
-} service_exits[REASON_COUNT] = {
+static const struct service_row service_exits[REASON_COUNT] = {
 	[REASON_EXCEPTION_NMI] = { service_nmi, EXIT_NMI },
-	[REASON_TRIPLE_FAULT] = { service_triple, EXIT_SHUTDOWN },
+	[REASON_TRIPLE_FAULT] = { service_reset, EXIT_SHUTDOWN },
 	[REASON_INIT] = { service_init_signal, EXIT_OTHER },
 	[REASON_NMI_WINDOW] = { service_nmi_window, EXIT_NMI },
-	[REASON_TASK_SWITCH] = { service_refused, EXIT_OTHER },
+	[REASON_TASK_SWITCH] = { service_gp, EXIT_OTHER },	/* a task gate, in modes that Linux has left for ever */
 	[REASON_CPUID] = { service_cpuid, EXIT_CPUID },
 	[REASON_GETSEC] = { service_undefined, EXIT_OTHER },
 	[REASON_HLT] = { service_hlt, EXIT_HLT },
 	[REASON_INVD] = { service_invd, EXIT_OTHER },
-	[REASON_VMCALL] = { service_vmcall, EXIT_HYPERCALL },
+	[REASON_VMCALL] = { service_hypercall, EXIT_HYPERCALL },
 	[REASON_VMCLEAR ... REASON_VMXON] = { service_undefined, EXIT_OTHER },
 	[REASON_CR] = { service_cr, EXIT_CR },
 	[REASON_RDMSR] = { service_rdmsr, EXIT_MSR },
@@ -311,21 +231,12 @@ static void service_exit(struct cpu *cpu)
 	service_exits[reason].fn(cpu);
 }
 
-/*
- * Pairs with service_hide(): in_service is set before the generation is read,
- * and a hider writes the tables and the generation before it reads in_service.
- */
 static int service_enter(struct cpu *cpu)
 {
-	u64 generation;
 	int result;
 
-	__atomic_exchange_n(&cpu->in_service, 1, __ATOMIC_SEQ_CST);
-	generation = __atomic_load_n(&service_generation, __ATOMIC_SEQ_CST);
-	if (unlikely(cpu->service_seen != generation)) {
+	if (unlikely(service_begin(cpu)))
 		invept(INVALIDATE_SINGLE, vmx_eptp(service_pt_root()));
-		WRITE_ONCE(cpu->service_seen, generation);
-	}
 	result = vmx_enter(&cpu->regs, cpu->launched, &cpu->attention);
 	WRITE_ONCE(cpu->in_service, 0);
 	return result;
