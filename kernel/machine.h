@@ -28,10 +28,14 @@ int service_hide(u64 pa, u64 pages);
 void service_show(u64 pa, u64 pages);
 
 /* ---- user VMs ---- */
-extern const struct pt_format *machine_guest_format;
-u64 machine_guest_attr(int writable);		/* leaf bits of a second-stage entry */
-int machine_guest_leaf_max(void);		/* highest leaf level */
-u64 machine_guest_top(void);			/* end of guest-physical addresses */
+/* Their second-stage tables; filled at boot. */
+struct machine_guest {
+	const struct pt_format *format;
+	u64 leaf, leaf_write;	/* bits of a leaf: always; writable */
+	u64 top;		/* end of guest-physical addresses */
+};
+extern struct machine_guest machine_guest;
+
 void machine_vm_init(struct vm *vm);
 /* Before a page is mapped: a guest may read it past the caches. */
 void machine_guest_mapped(u64 pa, u64 pages);

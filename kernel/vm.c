@@ -22,6 +22,7 @@ struct vm_slot {
 };
 
 #define VCPU_BUSY 1ull
+#define LEAF_MAX 1	/* 2 MiB: the unit in which the driver finds contiguous memory */
 
 /* Handle = index. A VM's slot 0 is never given out, so no vCPU has a handle below ABI_MAX_VCPUS. */
 static struct vm_slot vms[ABI_MAX_VMS + 1];
@@ -134,7 +135,7 @@ s64 op_KVM_CREATE_VM(struct call *c)
 	vm->pool = pool;
 	vm->slot = slot;
 	vm->blocks[vm->block_count++] = block;
-	vm->pt = (struct pt) { machine_guest_format, &vm->pool, pool_alloc(&vm->pool), machine_guest_leaf_max() };
+	vm->pt = (struct pt) { machine_guest.format, &vm->pool, pool_alloc(&vm->pool), LEAF_MAX };
 	vm->generation = 1;
 	machine_vm_init(vm);
 	lock_acquire(&vms[slot].lock);
@@ -222,13 +223,13 @@ static int range_bad(const struct map_range *r)
 	u64 bytes = r->pages * PAGE_SIZE;
 
 	return !r->pages || r->pages > MAP_MAX_PAGES || ((r->gpa | r->pa) & (PAGE_SIZE - 1)) ||
-		r->gpa >= machine_guest_top() || bytes > machine_guest_top() - r->gpa;
+		r->gpa >= machine_guest.top || bytes > machine_guest.top - r->gpa;
 }
 
 /* One range. 0, -EINVAL, -EPERM, -ENOMEM (then a part may be mapped). */
 static int map_one(struct vm *vm, const struct map_range *r, struct gone *g)
 {
-	u64 done;
+	u64 done, attr;
 	int err;
 
 	if (range_bad(r) || (r->flags & ~MAP_WRITE))
@@ -237,7 +238,8 @@ static int map_one(struct vm *vm, const struct map_range *r, struct gone *g)
 	if (err)
 		return err;
 	machine_guest_mapped(r->pa, r->pages);
-	done = pt_map(&vm->pt, r->gpa, r->pa, r->pages, machine_guest_attr(!!(r->flags & MAP_WRITE)), gone_add, g);
+	attr = machine_guest.leaf | (r->flags & MAP_WRITE ? machine_guest.leaf_write : 0);
+	done = pt_map(&vm->pt, r->gpa, r->pa, r->pages, attr, gone_add, g);
 	if (done == r->pages)
 		return 0;
 	memory_unshare(r->pa + done * PAGE_SIZE, r->pages - done);
@@ -379,7 +381,7 @@ s64 op_OP_VM_DESTROY(struct call *c)
 
 	if (vcpus_stop(vm))
 		return -EBUSY;
-	pt_unmap(&vm->pt, 0, machine_guest_top() / PAGE_SIZE, gone_add, &g);
+	pt_unmap(&vm->pt, 0, machine_guest.top / PAGE_SIZE, gone_add, &g);
 	gone_finish(&g);
 	vcpus_end(vm);
 	memcpy(blocks, vm->blocks, count * sizeof(blocks[0]));

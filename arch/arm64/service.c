@@ -48,28 +48,13 @@ static const struct pt_format stage2_format = {
 	.address = 0x0000fffffffff000ull, .flush = flush_all,
 };
 
-const struct pt_format *machine_guest_format = &stage2_format;
+struct machine_guest machine_guest;
 u64 service_vttbr, stage2_vtcr;
 static u32 bits;			/* of an intermediate physical address */
 static int from_level0;
 static struct pt service_pt;
 static struct lock service_lock;
 static u64 ram_top;
-
-u64 machine_guest_attr(int writable)
-{
-	return S2_LEAF | (writable ? S2_WRITE : 0);
-}
-
-int machine_guest_leaf_max(void)
-{
-	return 1;
-}
-
-u64 machine_guest_top(void)
-{
-	return 1ull << (bits < GUEST_BITS ? bits : GUEST_BITS);
-}
 
 u64 stage2_top(void)
 {
@@ -87,6 +72,7 @@ INIT void stage2_init(void)
 	bits = sizes[range];
 	if (!from_level0 && bits > 40)
 		bits = 40;
+	machine_guest = (struct machine_guest) { &stage2_format, S2_LEAF, S2_WRITE, 1ull << (bits < GUEST_BITS ? bits : GUEST_BITS) };
 	stage2_vtcr = VTCR_BASE | (u64)range << 16 | (64 - bits) | (from_level0 ? VTCR_SL0_LEVEL0 : VTCR_SL0_LEVEL1);
 }
 

@@ -19,29 +19,13 @@
 #include "pt.h"
 #include "log.h"
 
-const struct pt_format *machine_guest_format;
+struct machine_guest machine_guest;
 u64 service_generation = 1;
 u64 service_identity_cr3, service_mailbox_pa;
 
 static struct pt service_pt;
 static struct lock service_lock;
-static u64 physical_top;	/* end of physical addresses */
 static u64 mtrr_default;	/* MTRRdefType of the boot CPU */
-
-u64 machine_guest_attr(int writable)
-{
-	return backend->leaf | backend->leaf_guest | (writable ? backend->leaf_write : 0);
-}
-
-int machine_guest_leaf_max(void)
-{
-	return 1;	/* 2 MiB: the unit in which the driver finds contiguous memory */
-}
-
-u64 machine_guest_top(void)
-{
-	return physical_top;
-}
 
 u64 service_pt_root(void)
 {
@@ -78,8 +62,9 @@ INIT void service_memory_init(const struct boot_info *info, struct pool *pool)
 	u32 bits = cpuid(0x80000008, 0).eax & 0xff;
 
 	mtrr_default = rdmsr(0x2ff);
-	physical_top = 1ull << (bits < 48 ? bits : 48);
-	machine_guest_format = backend->format;
+	machine_guest = (struct machine_guest) {
+		backend->format, backend->leaf | backend->leaf_guest, backend->leaf_write, 1ull << (bits < 48 ? bits : 48),
+	};
 	service_pt = (struct pt) { backend->format, pool, pool_alloc(pool), backend->leaf_max() };
 	if (top < 1ull << 32)
 		top = 1ull << 32;
@@ -137,7 +122,7 @@ int service_fault(u64 gpa)
 	u64 block = align_down(gpa, BLOCK_SIZE);
 	int err = 1;
 
-	if (gpa >= physical_top)
+	if (gpa >= machine_guest.top)
 		return 1;
 	lock_acquire(&service_lock);
 	if (!hidden(gpa) && memory_run(block, block + BLOCK_SIZE) == block + BLOCK_SIZE)

@@ -105,22 +105,7 @@ void service_show(u64 pa, u64 pages)
 static const struct pt_format guest_format = {
 	.present = 1, .large = 0x80, .table = 7, .address = 0x000ffffffffff000ull,
 };
-const struct pt_format *machine_guest_format = &guest_format;
-
-u64 machine_guest_attr(int writable)
-{
-	return writable ? 7 : 5;
-}
-
-int machine_guest_leaf_max(void)
-{
-	return 2;
-}
-
-u64 machine_guest_top(void)
-{
-	return 1ull << 40;
-}
+struct machine_guest machine_guest = { &guest_format, 5, 2, 1ull << 40 };
 
 void machine_vm_init(struct vm *vm)
 {
