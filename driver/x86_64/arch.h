@@ -104,6 +104,7 @@ static inline void state_put(struct state_fields *s, u32 field, u64 value)
 #define NMI_PENDING 0xffull	/* of STATE_NMI */
 #define NMI_INJECTED 0x100ull
 #define NMI_MASKED 0x10000ull
+#define NMI_IRET 0xff000000ull	/* not 0: the hypervisor sees an IRET that ends the mask */
 void state_put_exception(struct state_fields *s, u32 vector, bool has_error, u32 error);
 int state_init(struct vcpu *v);		/* once, with the vCPU */
 int state_reset(struct vcpu *v);	/* as after INIT or RESET */

@@ -504,7 +504,7 @@ static int events_set(struct vcpu *v, const struct abi_vcpu_events *e)
 		state_put(&s, STATE_SHADOW, !!e->interrupt.shadow);
 	if (e->flags & ABI_EVENT_NMI_PENDING)
 		nmi = (nmi & ~NMI_PENDING) | !!e->nmi.pending;
-	nmi = (nmi & ~(NMI_INJECTED | NMI_MASKED)) | (e->nmi.injected ? NMI_INJECTED : 0) | (e->nmi.masked ? NMI_MASKED : 0);
+	nmi = (nmi & ~(NMI_INJECTED | NMI_MASKED | NMI_IRET)) | (e->nmi.injected ? NMI_INJECTED : 0) | (e->nmi.masked ? NMI_MASKED : 0);
 	state_put(&s, STATE_NMI, nmi);
 	return state_write(v, &s);
 }
