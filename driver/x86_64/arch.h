@@ -24,10 +24,8 @@ static inline s64 arch_hypercall(u64 number, u64 arg)
 {
 	s64 result;
 
-	if (arch_is_amd())
-		asm volatile("vmmcall" : "=a" (result) : "a" (number), "D" (arg) : "memory");
-	else
-		asm volatile("vmcall" : "=a" (result) : "a" (number), "D" (arg) : "memory");
+	asm volatile(ALTERNATIVE("vmcall", "vmmcall", X86_FEATURE_VMMCALL)
+		     : "=a" (result) : "a" (number), "D" (arg) : "memory");
 	return result;
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * fpu.c - FP, SSE, AVX, PKRU: all extended state is switched at each change
- * between service VM and user VM, never lazily.
+ * fpu.c - FP, SSE, AVX, PKRU: which components there are, and what a guest may
+ * set. switch.h switches them at each change between service VM and user VM,
+ * never lazily.
  *
  * Owns: which components there are. Invariant: XSAVE and XRSTOR run with XCR0
  * = all components that a guest may have, so that none stays behind.
@@ -82,64 +83,4 @@ int fpu_set(struct vcpu *v, const u8 *image)
 			return 1;
 	memcpy(v->arch.fpu, image, fpu_bytes);
 	return 0;
-}
-
-static inline void save(void *area, u64 mask)
-{
-	if (likely(mask))
-		asm volatile("xsave64 (%0)" : : "r"(area), "a"(-1), "d"(-1) : "memory");
-	else
-		asm volatile("fxsave64 (%0)" : : "r"(area) : "memory");
-}
-
-static inline void restore(const void *area, u64 mask)
-{
-	if (likely(mask))
-		asm volatile("xrstor64 (%0)" : : "r"(area), "a"(-1), "d"(-1) : "memory");
-	else
-		asm volatile("fxrstor64 (%0)" : : "r"(area) : "memory");
-}
-
-static inline void xcr0_change(u64 from, u64 to)
-{
-	if (from != to)
-		xsetbv(to);
-}
-
-/*
- * The service VM's XCR0 is its own affair: XSETBV does not exit there, so it
- * is read here each time. CR4.OSXSAVE is set in the hypervisor; CR0.TS and EM
- * are the hypervisor's, clear.
- */
-void fpu_load(struct cpu *cpu, struct vcpu *v)
-{
-	u64 mask = fpu_mask;
-
-	if (likely(mask)) {
-		cpu->xcr0 = xgetbv();
-		xcr0_change(cpu->xcr0, mask);
-	}
-	if (unlikely(cpu->xss))
-		wrmsr(MSR_XSS, 0);
-	save(cpu->fpu, mask);
-	restore(v->arch.fpu, mask);
-	if (likely(mask))
-		xcr0_change(mask, v->arch.xcr0);
-}
-
-/* QEMU 7.2 does not intercept XSETBV: the guest's XCR0 is read too. */
-void fpu_unload(struct cpu *cpu, struct vcpu *v)
-{
-	u64 mask = fpu_mask;
-
-	if (likely(mask)) {
-		v->arch.xcr0 = xgetbv();
-		xcr0_change(v->arch.xcr0, mask);
-	}
-	save(v->arch.fpu, mask);
-	restore(cpu->fpu, mask);
-	if (unlikely(cpu->xss))
-		wrmsr(MSR_XSS, cpu->xss);
-	if (likely(mask))
-		xcr0_change(mask, cpu->xcr0);
 }

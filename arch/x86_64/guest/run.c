@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * run.c - KVM_RUN on this CPU: takes over what the driver left in the exit
- * page, stays in the guest until something is the driver's or the VMM's, and
- * says what.
+ * page, and has the backend stay in the guest until something is the driver's or
+ * the VMM's.
  *
  * Called by: dispatch.c (op_KVM_RUN). Calls: the backend.
  * Concurrency: the vCPU is this CPU's alone (vcpu_get).
@@ -13,7 +13,7 @@
 
 #define RFLAGS_SETTABLE 0x3f7fd7ull	/* all but the reserved ones (APM vol. 1, 3.1.4) */
 
-static void resume_regs(struct vcpu *v, const struct abi_regs *from)
+void resume_regs(struct vcpu *v, const struct abi_regs *from)
 {
 	struct abi_regs r = *from;
 
@@ -30,36 +30,18 @@ static void resume_inject(struct vcpu *v, const struct exit_resume *in)
 		backend->state_set(v, STATE_CR2, READ_ONCE(in->inject_cr2));
 }
 
-/* The driver's half of the exit page, each field read once. */
-static void resume(struct vcpu *v, const struct exit_resume *in)
+void resume_events(struct vcpu *v, u32 flags, const struct exit_resume *in)
 {
-	u32 flags = READ_ONCE(in->flags);
-	u32 window = READ_ONCE(in->request_window);
-
-	if (unlikely(window != v->arch.window)) {
-		v->arch.window = window;
-		v->arch.work = 1;
-	}
-	if (v->arch.lapic && READ_ONCE(v->arch.lapic->pir_on))
-		v->arch.work = 1;
-	if (!flags)
-		return;
-	if (flags & RESUME_REGS)
-		resume_regs(v, &in->regs);
-	backend->set_fields(v, flags, in);
-	if (unlikely(flags & RESUME_INJECT))
+	if (flags & RESUME_INJECT)
 		resume_inject(v, in);
-	if (unlikely(flags & RESUME_INTERRUPT))
+	if (flags & RESUME_INTERRUPT)
 		queue_interrupt(v, READ_ONCE(in->interrupt) & 0xff);
 }
 
 /* The ring's way to run a vCPU; HC_RUN is the short one. */
 int machine_vcpu_run(struct cpu *cpu, struct vcpu *v)
 {
-	resume(v, &v->page->in);
-	backend->load(cpu, v);
 	backend->run(cpu, v);
-	backend->unload(cpu, v);
 	return 0;
 }
 

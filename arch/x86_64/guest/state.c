@@ -40,7 +40,9 @@ s64 op_KVM_GET_REGS(struct call *c)
 
 s64 op_KVM_SET_REGS(struct call *c)
 {
+	backend->open(c->vcpu);
 	backend->set_regs(c->vcpu, (const struct abi_regs *)c->buf);
+	backend->close(c->vcpu);
 	return 0;
 }
 

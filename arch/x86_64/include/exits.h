@@ -9,6 +9,7 @@
  *   guest_rax, guest_rip, guest_rflags, guest_cs_base, guest_cr8,
  *   guest_cpl, guest_shadow    what their names say; guest_rax a pointer
  *   guest_wide                 64-bit code
+ *   guest_set_*                another value of it
  *   guest_next_rip, guest_skip the end of an instruction of that length; RIP goes there
  *   guest_full                 the rest of what a decoder needs, into the exit page
  *   guest_tag                  another ASID or VPID; all: every tag's translations go
@@ -55,6 +56,49 @@ static inline void tlb_in(struct cpu *cpu, struct vcpu *v)
 		tag_new(cpu, v);
 		WRITE_ONCE(v->seen, generation);
 	}
+}
+
+/* ---- from the driver ---- */
+
+static inline void resume_fields(struct vcpu *v, u32 flags, const struct exit_resume *in)
+{
+	u64 cr8;
+
+	if (flags & RESUME_RAX)
+		*guest_rax(v) = READ_ONCE(in->rax);
+	if (flags & RESUME_RDX)
+		v->arch.regs.rdx = READ_ONCE(in->rdx);
+	if (flags & RESUME_RIP)
+		guest_set_rip(v, READ_ONCE(in->rip));
+	if (flags & (RESUME_RIP | RESUME_REGS))
+		guest_set_shadow(v, flags & RESUME_SHADOW_STI);
+	if (!(flags & RESUME_CR8))
+		return;
+	cr8 = READ_ONCE(in->cr8) & 15;
+	/* Another one may let an interrupt in, or stop it. */
+	if (cr8 != guest_cr8(v)) {
+		guest_set_cr8(v, cr8);
+		v->arch.work = 1;
+	}
+}
+
+/* The driver's half of the exit page, each field read once. */
+static inline void resume(struct vcpu *v)
+{
+	const struct exit_resume *in = &v->page->in;
+	u32 flags = READ_ONCE(in->flags), window = READ_ONCE(in->request_window);
+
+	if (unlikely(window != v->arch.window)) {
+		v->arch.window = window;
+		v->arch.work = 1;
+	}
+	if (v->arch.lapic && READ_ONCE(v->arch.lapic->pir_on))
+		v->arch.work = 1;
+	if (flags & RESUME_REGS)
+		resume_regs(v, &in->regs);
+	resume_fields(v, flags, in);
+	if (unlikely(flags & (RESUME_INJECT | RESUME_INTERRUPT)))
+		resume_events(v, flags, in);
 }
 
 /* ---- for the driver ---- */

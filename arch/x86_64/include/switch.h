@@ -28,4 +28,64 @@ static inline void dr_swap(u64 *save, const u64 *load)
 	asm volatile("mov %0, %%db3" : : "r"(load[3]));
 }
 
+static inline void fpu_save(void *area, u64 mask)
+{
+	if (likely(mask))
+		asm volatile("xsave64 (%0)" : : "r"(area), "a"(-1), "d"(-1) : "memory");
+	else
+		asm volatile("fxsave64 (%0)" : : "r"(area) : "memory");
+}
+
+static inline void fpu_restore(const void *area, u64 mask)
+{
+	if (likely(mask))
+		asm volatile("xrstor64 (%0)" : : "r"(area), "a"(-1), "d"(-1) : "memory");
+	else
+		asm volatile("fxrstor64 (%0)" : : "r"(area) : "memory");
+}
+
+static inline void xcr0_change(u64 from, u64 to)
+{
+	if (from != to)
+		xsetbv(to);
+}
+
+/*
+ * The service VM's XCR0 is its own affair: XSETBV does not exit there, so it
+ * is read here each time. CR4.OSXSAVE is set in the hypervisor; CR0.TS and EM
+ * are the hypervisor's, clear.
+ */
+static inline void fpu_load(struct cpu *cpu, struct vcpu *v)
+{
+	u64 mask = fpu_mask;
+
+	if (likely(mask)) {
+		cpu->xcr0 = xgetbv();
+		xcr0_change(cpu->xcr0, mask);
+	}
+	if (unlikely(cpu->xss))
+		wrmsr(MSR_XSS, 0);
+	fpu_save(cpu->fpu, mask);
+	fpu_restore(v->arch.fpu, mask);
+	if (likely(mask))
+		xcr0_change(mask, v->arch.xcr0);
+}
+
+/* QEMU 7.2 does not intercept XSETBV: the guest's XCR0 is read too. */
+static inline void fpu_unload(struct cpu *cpu, struct vcpu *v)
+{
+	u64 mask = fpu_mask;
+
+	if (likely(mask)) {
+		v->arch.xcr0 = xgetbv();
+		xcr0_change(v->arch.xcr0, mask);
+	}
+	fpu_save(v->arch.fpu, mask);
+	fpu_restore(cpu->fpu, mask);
+	if (unlikely(cpu->xss))
+		wrmsr(MSR_XSS, cpu->xss);
+	if (likely(mask))
+		xcr0_change(mask, cpu->xcr0);
+}
+
 #endif

@@ -87,16 +87,13 @@ struct backend {
 	void (*service_init)(struct cpu *cpu, const struct service_entry *e);
 	void (*service_loop)(struct cpu *cpu) NORETURN;
 	int (*vcpu_init)(struct vcpu *v);		/* 0 or -ENOMEM */
-	void (*load)(struct cpu *cpu, struct vcpu *v);	/* the service VM's state out, the guest's in */
-	void (*unload)(struct cpu *cpu, struct vcpu *v);
-	void (*run)(struct cpu *cpu, struct vcpu *v);	/* in the guest until the exit page says what the driver has to do */
+	void (*run)(struct cpu *cpu, struct vcpu *v);	/* KVM_RUN: takes over the exit page, stays in the guest until there is an exit for the driver */
 	void (*open)(struct vcpu *v);			/* before what follows of a vCPU that is not loaded; then close */
 	void (*close)(struct vcpu *v);
 	int (*state_get)(struct vcpu *v, u32 field, u64 *value);	/* STATE_*; 0: not in the state block */
 	int (*state_set)(struct vcpu *v, u32 field, u64 value);
 	void (*get_regs)(struct vcpu *v, struct abi_regs *r);
 	void (*set_regs)(struct vcpu *v, const struct abi_regs *r);
-	void (*set_fields)(struct vcpu *v, u32 flags, const struct exit_resume *in);	/* RESUME_RAX, _RIP, _CR8 and the shadow */
 	void (*refresh)(struct vcpu *v);		/* arch.debug, dr_live and events.nmi_masked were set from outside */
 	void (*apic_status)(u32 status);		/* with apicv: highest vector of IRR; of ISR << 8 */
 	void (*event_inject)(struct vcpu *v, u64 event);	/* goes in with the next entry */
@@ -111,8 +108,6 @@ extern const struct backend *backend;
 /* ---- guest/ ---- */
 extern int cpu_has_ibpb, cpu_has_tsc_aux;
 void fpu_init(void);				/* boot: which components there are */
-void fpu_load(struct cpu *cpu, struct vcpu *v);	/* service VM's out, guest's in */
-void fpu_unload(struct cpu *cpu, struct vcpu *v);
 #define FPU_XCR0_RESET 0x1ull
 extern u64 fpu_mask;				/* XCR0 bits that a guest may set; 0: no XSAVE */
 extern u32 fpu_bytes;				/* of the area for all of them */
@@ -124,6 +119,10 @@ int cpuid_guest(struct vcpu *v);
 /* CPUID as the service VM sees it. cr4 decides OSXSAVE and OSPKE. */
 struct cpuid cpuid_service(u32 leaf, u32 subleaf, u64 cr4);
 
+
+/* ---- guest/run.c: parts of exits.h's resume(); the state block is open ---- */
+void resume_regs(struct vcpu *v, const struct abi_regs *from);
+void resume_events(struct vcpu *v, u32 flags, const struct exit_resume *in);
 
 /* ---- guest/event.c ---- */
 

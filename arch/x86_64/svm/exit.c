@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * exit.c - one stay of a user vCPU in its guest on SVM: what goes in (events,
- * ASID), and a table of what to do with each exit.
+ * ASID), a table of what to do with each exit, and the switch between the service
+ * VM's state and the guest's around it.
  *
  * What both backends handle alike is in exits.h.
  * Called by: guest/run.c. Calls: guest/ (events, CPUID).
@@ -9,6 +10,7 @@
  */
 #include <string.h>
 #include "svm.h"
+#include "switch.h"
 #include "log.h"
 
 /* ---- what exits.h asks for ---- */
@@ -20,6 +22,14 @@ static inline u64 guest_cs_base(struct vcpu *v) { return v->arch.vmcb->seg[SEG_C
 static inline u64 guest_cr8(struct vcpu *v) { return v->arch.vmcb->int_control & 15; }
 static inline u32 guest_cpl(struct vcpu *v) { return v->arch.vmcb->cpl; }
 static inline u64 guest_shadow(struct vcpu *v) { return v->arch.vmcb->int_shadow & 1; }
+
+static inline void guest_set_rip(struct vcpu *v, u64 rip) { v->arch.vmcb->rip = rip; }
+static inline void guest_set_shadow(struct vcpu *v, u32 on) { v->arch.vmcb->int_shadow = !!on; }
+
+static inline void guest_set_cr8(struct vcpu *v, u64 cr8)
+{
+	v->arch.vmcb->int_control = (v->arch.vmcb->int_control & ~V_TPR_MASK) | cr8;
+}
 
 static inline int guest_wide(struct vcpu *v)
 {
@@ -299,11 +309,38 @@ static int dispatch_exit(struct cpu *cpu, struct vcpu *v, u64 code)
 	return (u32)code == 0xffffffffu ? exit_invalid(v, code) : exit_unknown(v, code);
 }
 
-void svm_guest_run(struct cpu *cpu, struct vcpu *v)
+/* ---- in and out ---- */
+
+static inline void load(struct cpu *cpu, struct vcpu *v)
+{
+	vmsave(cpu->vmcb_pa);
+	fpu_load(cpu, v);
+	if (unlikely(v->arch.dr_live))
+		dr_swap(cpu->dr, v->arch.dr);
+	if (v->arch.tsc_aux != cpu->tsc_aux)
+		wrmsr(MSR_TSC_AUX, v->arch.tsc_aux);
+	predictor_switch(cpu, v);
+	vmload(v->arch.vmcb_pa);
+}
+
+static inline void unload(struct cpu *cpu, struct vcpu *v)
+{
+	vmsave(v->arch.vmcb_pa);
+	if (v->arch.tsc_aux != cpu->tsc_aux)
+		wrmsr(MSR_TSC_AUX, cpu->tsc_aux);
+	if (unlikely(v->arch.dr_live))
+		dr_swap(v->arch.dr, cpu->dr);
+	fpu_unload(cpu, v);
+	vmload(cpu->vmcb_pa);
+}
+
+void svm_run(struct cpu *cpu, struct vcpu *v)
 {
 	struct vmcb *b = v->arch.vmcb;
 	u32 special;
 
+	resume(v);
+	load(cpu, v);
 	do {
 		if (unlikely(v->arch.work))
 			event_in(v);
@@ -319,4 +356,5 @@ void svm_guest_run(struct cpu *cpu, struct vcpu *v)
 			event_out(v, b->exit_int_info);
 		}
 	} while (!dispatch_exit(cpu, v, b->exit_code));
+	unload(cpu, v);
 }

@@ -4,15 +4,14 @@
  * driver reads and sets. The state after reset is the driver's to set.
  *
  * Invariant: while the hypervisor runs for the service VM, the processor holds
- * the service VM's VMLOAD state, FPU state and DR0 to DR3; svm_load() and
- * svm_unload() are the only change.
+ * the service VM's VMLOAD state, FPU state and DR0 to DR3; svm_run() is the
+ * only change.
  * See: APM vol. 2, 15.5 (VMRUN).
  */
 #include <string.h>
 #include "svm.h"
 #include "phys.h"
 #include "errno.h"
-#include "switch.h"
 
 int svm_vcpu_init(struct vcpu *v)
 {
@@ -31,29 +30,6 @@ int svm_vcpu_init(struct vcpu *v)
 	b->ncr3 = v->vm->pt.root;
 	b->int_control = V_INTR_MASKING;
 	return 0;
-}
-
-void svm_load(struct cpu *cpu, struct vcpu *v)
-{
-	vmsave(cpu->vmcb_pa);
-	fpu_load(cpu, v);
-	if (unlikely(v->arch.dr_live))
-		dr_swap(cpu->dr, v->arch.dr);
-	if (v->arch.tsc_aux != cpu->tsc_aux)
-		wrmsr(MSR_TSC_AUX, v->arch.tsc_aux);
-	predictor_switch(cpu, v);
-	vmload(v->arch.vmcb_pa);
-}
-
-void svm_unload(struct cpu *cpu, struct vcpu *v)
-{
-	vmsave(v->arch.vmcb_pa);
-	if (v->arch.tsc_aux != cpu->tsc_aux)
-		wrmsr(MSR_TSC_AUX, cpu->tsc_aux);
-	if (unlikely(v->arch.dr_live))
-		dr_swap(v->arch.dr, cpu->dr);
-	fpu_unload(cpu, v);
-	vmload(cpu->vmcb_pa);
 }
 
 /* ---- KVM's structs ---- */
@@ -142,33 +118,6 @@ int svm_state_set(struct vcpu *v, u32 field, u64 value)
 	default: *at = value;
 	}
 	return 1;
-}
-
-/* Another one may let an interrupt in, or stop it. */
-static void set_cr8(struct vcpu *v, u64 cr8)
-{
-	struct vmcb *b = v->arch.vmcb;
-
-	if ((b->int_control & 15) == cr8)
-		return;
-	b->int_control = (b->int_control & ~V_TPR_MASK) | cr8;
-	v->arch.work = 1;
-}
-
-void svm_set_fields(struct vcpu *v, u32 flags, const struct exit_resume *in)
-{
-	struct vmcb *b = v->arch.vmcb;
-
-	if (flags & RESUME_RAX)
-		b->rax = READ_ONCE(in->rax);
-	if (flags & RESUME_RDX)
-		v->arch.regs.rdx = READ_ONCE(in->rdx);
-	if (flags & RESUME_RIP)
-		b->rip = READ_ONCE(in->rip);
-	if (flags & (RESUME_RIP | RESUME_REGS))
-		b->int_shadow = !!(flags & RESUME_SHADOW_STI);
-	if (flags & RESUME_CR8)
-		set_cr8(v, READ_ONCE(in->cr8) & 15);
 }
 
 /* Debug registers pass without an exit once they are switched with the vCPU. */

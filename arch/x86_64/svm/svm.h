@@ -70,19 +70,16 @@ void svm_maps_init(struct pool *pool);
 
 /* The backend operations of guest.c; contracts in vcpu_arch.h. */
 int svm_vcpu_init(struct vcpu *v);
-void svm_load(struct cpu *cpu, struct vcpu *v);
-void svm_unload(struct cpu *cpu, struct vcpu *v);
+void svm_run(struct cpu *cpu, struct vcpu *v);
 void svm_open(struct vcpu *v);
 int svm_state_get(struct vcpu *v, u32 field, u64 *value);
 int svm_state_set(struct vcpu *v, u32 field, u64 value);
 void svm_get_regs(struct vcpu *v, struct abi_regs *r);
 void svm_set_regs(struct vcpu *v, const struct abi_regs *r);
 void svm_refresh(struct vcpu *v);
-void svm_set_fields(struct vcpu *v, u32 flags, const struct exit_resume *in);
 void svm_event_inject(struct vcpu *v, u64 event);
 u32 svm_event_blocked(struct vcpu *v);
 void svm_event_windows(struct vcpu *v, u32 windows);
 void svm_event_step(struct vcpu *v, int on);
-void svm_guest_run(struct cpu *cpu, struct vcpu *v);
 
 #endif

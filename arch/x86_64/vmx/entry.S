@@ -3,7 +3,9 @@
  * entry.S - the world switch: general registers in, VMLAUNCH or VMRESUME,
  * general registers out. RSP travels in the VMCS. All else is C's.
  *
- * vmx_enter(struct gprs *regs (RDI), u32 launched (ESI), const u32 *attention (RDX))
+ * vmx_enter: RDI = struct gprs *, ESI = launched, RDX = the address of attention;
+ * EAX = ENTER_*, or 0. Every register but RBP and RSP is lost: called by the inline
+ * function of vmx.h only, which says so to the compiler.
  *
  * An NMI may come in VMX root, between the caller's look at what it is sent
  * for and the entry. From vmx_window to vmx_window_end vmx_trap_nmi
@@ -18,11 +20,6 @@
 	.globl	vmx_enter, vmx_exit, vmx_trap_nmi
 vmx_enter:
 	pushq	%rbp
-	pushq	%rbx
-	pushq	%r12
-	pushq	%r13
-	pushq	%r14
-	pushq	%r15
 	pushq	%rdi
 	movl	$VMCS_HOST_RSP, %eax
 	vmwrite	%rsp, %rax
@@ -77,11 +74,6 @@ vmx_exit:
 	movq	%r15, 0x78(%rax)
 	xorl	%eax, %eax
 2:	popq	%rdi
-	popq	%r15
-	popq	%r14
-	popq	%r13
-	popq	%r12
-	popq	%rbx
 	popq	%rbp
 	ret
 

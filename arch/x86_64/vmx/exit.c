@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * exit.c - one stay of a user vCPU in its guest on VMX: what goes in (events,
- * VPID), and a table of what to do with each exit.
+ * VPID), a table of what to do with each exit, and the switch between the service
+ * VM's state and the guest's around it.
  *
  * What both backends handle alike is in exits.h.
  * Called by: guest/run.c. Calls: guest/ (events, CPUID).
@@ -9,17 +10,27 @@
  */
 #include <string.h>
 #include "vmx.h"
+#include "switch.h"
 #include "log.h"
 
 /* ---- what exits.h asks for ---- */
 
 static inline u64 *guest_rax(struct vcpu *v) { return &v->arch.regs.rax; }
-static inline u64 guest_rip(struct vcpu *v) { return vmx_slot_read(v, SLOT_RIP); }
-static inline u64 guest_rflags(struct vcpu *v) { return vmx_slot_read(v, SLOT_RFLAGS); }
+static inline u64 guest_rip(struct vcpu *v) { return vmread(VMCS_GUEST_RIP); }
+static inline u64 guest_rflags(struct vcpu *v) { return vmread(VMCS_GUEST_RFLAGS); }
 static inline u64 guest_cs_base(struct vcpu *v) { return vmread(VMCS_GUEST_BASE + 2 * VSEG_CS); }
 static inline u64 guest_cr8(struct vcpu *v) { return v->arch.vmx->apic[APIC_TPR] >> 4; }
 static inline u32 guest_cpl(struct vcpu *v) { return vmx_cpl(); }
-static inline u64 guest_shadow(struct vcpu *v) { return vmx_slot_read(v, SLOT_SHADOW); }
+static inline u64 guest_shadow(struct vcpu *v) { return !!(vmread(VMCS_GUEST_INTERRUPTIBILITY) & BLOCKED_SHADOW); }
+
+static inline void guest_set_rip(struct vcpu *v, u64 rip) { vmwrite(VMCS_GUEST_RIP, rip); }
+static inline void guest_set_cr8(struct vcpu *v, u64 cr8) { v->arch.vmx->apic[APIC_TPR] = (u8)(cr8 << 4); }
+
+static inline void guest_set_shadow(struct vcpu *v, u32 on)
+{
+	if (unlikely(on || guest_shadow(v)))
+		vmx_shadow_set(v, on);
+}
 
 static inline int guest_wide(struct vcpu *v)
 {
@@ -67,22 +78,15 @@ static inline void guest_tag(struct vcpu *v, u32 tag, int all)
 
 /* ---- events: order and re-injection are guest/event.c's ---- */
 
-/* The entry sets NMI blocking, and wants it clear before (27.3.1.5). */
-static void nmi_unmask(struct vcpu *v)
-{
-	v->arch.events.nmi_masked = 0;
-	vmx_slot(v, SLOT_SHADOW);
-	vmx_slots_out(v);
-	v->arch.events.nmi_masked = 1;
-}
-
 /* An exception has no error code in real mode (27.2.1.3). */
 void vmx_event_inject(struct vcpu *v, u64 event)
 {
 	u32 info = (u32)event;
 
-	if (EVENT_TYPE(info) == EVENT_NMI)
-		nmi_unmask(v);
+	if (EVENT_TYPE(info) == EVENT_NMI) {
+		vmx_nmi_block(v, 0);	/* the entry sets it, and wants it clear before (27.3.1.5) */
+		v->arch.events.nmi_masked = 1;
+	}
 	if ((info & EVENT_ERROR) && !(vmread(VMCS_GUEST_CR0) & CR0_PE))
 		info &= ~EVENT_ERROR;
 	if (info & EVENT_ERROR)
@@ -93,8 +97,7 @@ void vmx_event_inject(struct vcpu *v, u64 event)
 /* The processor refuses what the guest could not take (27.3.1.4). */
 u32 vmx_event_blocked(struct vcpu *v)
 {
-	return (vmx_slot_read(v, SLOT_SHADOW) ? BLOCKED_BY_SHADOW : 0) |
-		(vmx_slot_read(v, SLOT_RFLAGS) & RFLAGS_IF ? 0 : BLOCKED_BY_IF) |
+	return (guest_shadow(v) ? BLOCKED_BY_SHADOW : 0) | (guest_rflags(v) & RFLAGS_IF ? 0 : BLOCKED_BY_IF) |
 		v->arch.vmx->apic[APIC_TPR] / 16u << BLOCKED_CR8;
 }
 
@@ -118,11 +121,11 @@ void vmx_event_windows(struct vcpu *v, u32 windows)
  */
 void vmx_event_step(struct vcpu *v, int on)
 {
-	u64 *rflags = vmx_slot(v, SLOT_RFLAGS);
+	u64 rflags = vmread(VMCS_GUEST_RFLAGS);
 
 	vmwrite(VMCS_GUEST_PENDING_DEBUG, vmread(VMCS_GUEST_PENDING_DEBUG) & ~(u64)PENDING_STEP);
-	*rflags = on ? *rflags | RFLAGS_TF : *rflags & ~RFLAGS_TF;
-	vmx_slot(v, SLOT_SHADOW);
+	vmwrite(VMCS_GUEST_RFLAGS, on ? rflags | RFLAGS_TF : rflags & ~RFLAGS_TF);
+	v->arch.vmx->unfit = 1;
 }
 
 /* The guest was not entered: what was to be injected waits again. */
@@ -135,10 +138,8 @@ static void events_cancel(struct vcpu *v)
 /* The IRET that met the fault has ended NMI blocking already: it will run again (28.2.3). */
 static void nmi_block_again(struct vcpu *v)
 {
-	if (vmread(VMCS_VECTORING) & EVENT_VALID)
-		return;
-	v->arch.events.nmi_masked = 1;
-	vmx_slot(v, SLOT_SHADOW);
+	if (!(vmread(VMCS_VECTORING) & EVENT_VALID))
+		vmx_nmi_block(v, 1);
 }
 
 /* ---- exits ---- */
@@ -154,7 +155,7 @@ static u64 gpr(const struct vcpu *v, u32 number)
 /* MOV to CR0 that changes a bit of ours: shown as written, then the instruction runs again, without an exit. */
 static int exit_cr0(struct vcpu *v, u64 q)
 {
-	u64 value = CR_REGISTER(q) == 4 ? vmx_slot_read(v, SLOT_RSP) : gpr(v, CR_REGISTER(q));
+	u64 value = CR_REGISTER(q) == 4 ? vmread(VMCS_GUEST_RSP) : gpr(v, CR_REGISTER(q));
 
 	if ((value & CR0_NW) && !(value & CR0_CD))
 		return exit_gp(NULL, v);
@@ -342,17 +343,16 @@ static int dispatch_exit(struct cpu *cpu, struct vcpu *v, u32 reason)
 	return exit_unknown(v, reason);
 }
 
-static int guest_enter(struct cpu *cpu, struct vcpu *v)
+static inline int guest_enter(struct cpu *cpu, struct vcpu *v)
 {
 	struct vmx_vcpu *x = v->arch.vmx;
-	u32 special, reason, info;
+	u32 reason, info;
 	int result;
 
 	if (unlikely(v->arch.work))
 		event_in(v);
-	if (x->dirty)
-		vmx_slots_out(v);
-	special = v->arch.work | v->arch.events.nmi_masked;
+	if (unlikely(x->unfit))
+		vmx_shadow_fit(v);
 	tlb_in(cpu, v);
 	result = vmx_enter(&v->arch.regs, x->launched, &cpu->attention);
 	WRITE_ONCE(v->in_guest, 0);
@@ -364,9 +364,9 @@ static int guest_enter(struct cpu *cpu, struct vcpu *v)
 		return exit_refused(v, reason);	/* of the exit, or the instruction's error number (31.4) */
 	}
 	x->launched = 1;
-	x->known = 0;
 	info = (u32)vmread(VMCS_VECTORING);
-	if (unlikely((info & EVENT_VALID) || special)) {
+	/* Both as they were before the entry. */
+	if (unlikely((info & EVENT_VALID) || v->arch.work || v->arch.events.nmi_masked)) {
 		if (v->arch.events.nmi_masked)
 			v->arch.events.nmi_masked = vmread(VMCS_GUEST_INTERRUPTIBILITY) >> 3 & 1;
 		event_out(v, info | (info & EVENT_ERROR ? vmread(VMCS_VECTORING_ERROR) << 32 : 0));
@@ -374,8 +374,108 @@ static int guest_enter(struct cpu *cpu, struct vcpu *v)
 	return dispatch_exit(cpu, v, reason);
 }
 
-void vmx_guest_run(struct cpu *cpu, struct vcpu *v)
+/* ---- in and out ---- */
+
+#define MSR_FLUSH_CMD 0x10b
+
+/* Written only where they differ: two Linux kernels of one build have most of them in common. */
+static inline void syscall_msrs(const u64 *from, const u64 *to)
 {
+	u32 i;
+
+#pragma GCC unroll 4
+	for (i = 0; i < 4; i++)
+		if (from[i] != to[i])
+			wrmsr(MSR_STAR + i, to[i]);
+}
+
+static void dr6_swap(u64 *save, const u64 *load)
+{
+	asm volatile("mov %%db6, %0" : "=r"(*save));
+	asm volatile("mov %0, %%db6" : : "r"(*load));
+}
+
+static void cr2_swap(u64 *save, const u64 *load)
+{
+	asm volatile("mov %%cr2, %0" : "=r"(*save));
+	asm volatile("mov %0, %%cr2" : : "r"(*load));
+}
+
+/* What the service VM and its programs left in caches and buffers; VERW takes any selector, from memory. */
+static void domain_flush(void)
+{
+	static const u16 selector = 0x10;
+
+	if (vmx_flushes & FLUSH_L1D)
+		wrmsr(MSR_FLUSH_CMD, 1);
+	if (vmx_flushes & FLUSH_BUFFERS)
+		asm volatile("verw %0" : : "m"(selector) : "cc");
+}
+
+/* A guest's x2APIC is the processor's affair where it can be; an xAPIC's page is the driver's (30.1 to 30.5). */
+static void apicv_load(struct vcpu *v, const struct lapic_page *p)
+{
+	u32 on = (READ_ONCE(p->mode) & (LAPIC_MODE_ON | LAPIC_MODE_X2)) == (LAPIC_MODE_ON | LAPIC_MODE_X2), i;
+
+	if (unlikely(on != v->arch.apicv)) {
+		v->arch.apicv = on;
+		v->arch.work = 1;
+		vmwrite(VMCS_PROC2, vmx_guest_controls.proc2 | (on ? vmx_apicv : 0));
+		vmwrite(VMCS_MSR_BITMAP, on ? vmx_apicv_msr_bitmap_pa : vmx_guest_msr_bitmap_pa);
+	}
+	for (i = 0; on && i < 4; i++)
+		vmwrite(VMCS_EOI_EXIT + 2 * i, READ_ONCE(p->eoi_exit[2 * i]) | (u64)READ_ONCE(p->eoi_exit[2 * i + 1]) << 32);
+}
+
+static inline void load(struct cpu *cpu, struct vcpu *v)
+{
+	struct vmx_vcpu *x = v->arch.vmx;
+
+	if (vmx_apicv && v->arch.lapic)
+		apicv_load(v, v->arch.lapic);
+	x->launched = 0;
+	fpu_load(cpu, v);
+	if (unlikely(v->arch.dr_live)) {
+		dr_swap(cpu->dr, v->arch.dr);
+		dr6_swap(&cpu->dr6, &x->slot[SLOT_DR6]);
+	}
+	if (v->arch.tsc_aux != cpu->tsc_aux)
+		wrmsr(MSR_TSC_AUX, v->arch.tsc_aux);
+	cpu->kernel_gs_base = rdmsr(MSR_KERNEL_GS_BASE);
+	wrmsr(MSR_KERNEL_GS_BASE, x->slot[SLOT_KERNEL_GS_BASE]);
+	syscall_msrs(cpu->syscall_msr, &x->slot[SLOT_STAR]);
+	cr2_swap(&cpu->cr2, &x->slot[SLOT_CR2]);
+	predictor_switch(cpu, v);
+	if (vmx_flushes)
+		domain_flush();
+}
+
+static inline void unload(struct cpu *cpu, struct vcpu *v)
+{
+	struct vmx_vcpu *x = v->arch.vmx;
+
+	cr2_swap(&x->slot[SLOT_CR2], &cpu->cr2);
+	syscall_msrs(&x->slot[SLOT_STAR], cpu->syscall_msr);
+	x->slot[SLOT_KERNEL_GS_BASE] = rdmsr(MSR_KERNEL_GS_BASE);
+	wrmsr(MSR_KERNEL_GS_BASE, cpu->kernel_gs_base);
+	if (v->arch.tsc_aux != cpu->tsc_aux)
+		wrmsr(MSR_TSC_AUX, cpu->tsc_aux);
+	if (unlikely(v->arch.dr_live)) {
+		dr6_swap(&x->slot[SLOT_DR6], &cpu->dr6);
+		dr_swap(v->arch.dr, cpu->dr);
+	}
+	fpu_unload(cpu, v);
+}
+
+
+void vmx_run(struct cpu *cpu, struct vcpu *v)
+{
+	vmptrld(v->arch.vmcb_pa);
+	resume(v);
+	load(cpu, v);
 	while (!guest_enter(cpu, v))
 		;
+	unload(cpu, v);
+	vmclear(v->arch.vmcb_pa);
+	vmptrld(cpu->vmcb_pa);
 }

@@ -13,7 +13,6 @@
 #include "vmx.h"
 #include "phys.h"
 #include "errno.h"
-#include "switch.h"
 
 /* CR0 bits that are ours in a guest: caching is the machine's, NE is VMX's. What a guest writes is in the shadow. */
 #define CR0_OURS (CR0_CD | CR0_NW | CR0_NE)
@@ -26,13 +25,7 @@
  */
 #define EXCEPTIONS (1u << VECTOR_MC | 1u << VECTOR_AC | 1u << VECTOR_UD | 1u << VECTOR_DB)
 
-#define MSR_FLUSH_CMD 0x10b
-
-static const u16 slot_fields[SLOT_SHADOW] = {
-	[SLOT_RIP] = VMCS_GUEST_RIP, [SLOT_RSP] = VMCS_GUEST_RSP, [SLOT_RFLAGS] = VMCS_GUEST_RFLAGS,
-};
-
-/* ---- the VMCS, and copies of some of its fields ---- */
+/* ---- the VMCS ---- */
 
 void vmx_open(struct vcpu *v)
 {
@@ -45,45 +38,12 @@ void vmx_close(struct vcpu *v)
 	vmptrld(cpu_this()->vmcb_pa);
 }
 
-u64 vmx_slot_read(struct vcpu *v, u32 i)
-{
-	struct vmx_vcpu *x = v->arch.vmx;
-
-	if (x->known >> i & 1)
-		return x->slot[i];
-	x->known |= 1u << i;
-	if (i == SLOT_SHADOW)
-		x->slot[i] = !!(vmread(VMCS_GUEST_INTERRUPTIBILITY) & BLOCKED_SHADOW);
-	else
-		x->slot[i] = vmread(slot_fields[i]);
-	return x->slot[i];
-}
-
-/* The caller changes it. */
-u64 *vmx_slot(struct vcpu *v, u32 i)
-{
-	vmx_slot_read(v, i);
-	v->arch.vmx->dirty |= 1u << i;
-	return &v->arch.vmx->slot[i];
-}
-
 void vmx_proc_set(struct vcpu *v, u32 proc)
 {
 	if (proc == v->arch.vmx->proc)
 		return;
 	v->arch.vmx->proc = proc;
 	vmwrite(VMCS_PROC, proc);
-}
-
-static void slot_set(struct vcpu *v, u32 i, u64 value)
-{
-	struct vmx_vcpu *x = v->arch.vmx;
-
-	if ((x->known >> i & 1) && x->slot[i] == value)
-		return;
-	x->slot[i] = value;
-	x->known |= 1u << i;
-	x->dirty |= 1u << i;
 }
 
 /* "IA-32e mode guest" must equal EFER.LMA (27.3.1.1). SVME is the other backend's bit. */
@@ -95,34 +55,37 @@ static void efer_out(u64 efer)
 	vmwrite(VMCS_ENTRY, entry | (efer & EFER_LMA ? ENTRY_IA32E : 0));
 }
 
+/* Of the kinds of blocking the one that an entry takes is vmx_shadow_fit()'s choice. */
+void vmx_shadow_set(struct vcpu *v, u64 on)
+{
+	u64 blocked = vmread(VMCS_GUEST_INTERRUPTIBILITY);
+
+	vmwrite(VMCS_GUEST_INTERRUPTIBILITY, (blocked & ~(u64)BLOCKED_SHADOW) | (on ? BLOCKED_MOV_SS : 0));
+	v->arch.vmx->unfit = 1;
+}
+
 /*
  * STI blocks only with IF = 1, MOV SS always; a single-step trap must be noted
  * as pending under either (27.3.1.5).
  */
-static void shadow_out(struct vcpu *v)
+void vmx_shadow_fit(struct vcpu *v)
 {
-	u64 rflags = vmx_slot_read(v, SLOT_RFLAGS), blocked = 0;
+	u64 blocked = vmread(VMCS_GUEST_INTERRUPTIBILITY), rflags = vmread(VMCS_GUEST_RFLAGS);
 
-	if (v->arch.vmx->slot[SLOT_SHADOW] & 1)
-		blocked = rflags & RFLAGS_IF ? BLOCKED_STI : BLOCKED_MOV_SS;
-	if (blocked)
-		vmwrite(VMCS_GUEST_PENDING_DEBUG, rflags & RFLAGS_TF ? PENDING_STEP : 0);
-	vmwrite(VMCS_GUEST_INTERRUPTIBILITY, blocked | (v->arch.events.nmi_masked ? BLOCKED_NMI : 0));
+	v->arch.vmx->unfit = 0;
+	if (!(blocked & BLOCKED_SHADOW))
+		return;
+	blocked &= ~(u64)BLOCKED_SHADOW;
+	vmwrite(VMCS_GUEST_INTERRUPTIBILITY, blocked | (rflags & RFLAGS_IF ? BLOCKED_STI : BLOCKED_MOV_SS));
+	vmwrite(VMCS_GUEST_PENDING_DEBUG, rflags & RFLAGS_TF ? PENDING_STEP : 0);
 }
 
-void vmx_slots_out(struct vcpu *v)
+void vmx_nmi_block(struct vcpu *v, u32 on)
 {
-	struct vmx_vcpu *x = v->arch.vmx;
-	u32 dirty = x->dirty, i;
+	u64 blocked = vmread(VMCS_GUEST_INTERRUPTIBILITY) & ~(u64)BLOCKED_NMI;
 
-	x->dirty = 0;
-	for (; dirty; dirty &= dirty - 1) {
-		i = (u32)__builtin_ctz(dirty);
-		if (i < SLOT_SHADOW)
-			vmwrite(slot_fields[i], x->slot[i]);
-		else
-			shadow_out(v);
-	}
+	v->arch.events.nmi_masked = (u8)on;
+	vmwrite(VMCS_GUEST_INTERRUPTIBILITY, blocked | (on ? BLOCKED_NMI : 0));
 }
 
 static void cr0_out(u64 cr0)
@@ -163,106 +126,8 @@ int vmx_vcpu_init(struct vcpu *v)
 	vmwrite(VMCS_CR4_MASK, ~CR4_GUESTS);
 	if (vmx_guest_controls.pin & PIN_TIMER)
 		vmwrite(VMCS_PREEMPTION_TIMER, vmx_timer_ticks);
-	x->known = x->dirty = (1u << SLOT_FIELDS) - 1;	/* all 0 */
 	vmx_close(v);
 	return 0;
-}
-
-/* ---- in and out ---- */
-
-/* Written only where they differ: two Linux kernels of one build have most of them in common. */
-static void syscall_msrs(const u64 *from, const u64 *to)
-{
-	u32 i;
-
-	for (i = 0; i < 4; i++)
-		if (from[i] != to[i])
-			wrmsr(MSR_STAR + i, to[i]);
-}
-
-static void dr6_swap(u64 *save, const u64 *load)
-{
-	asm volatile("mov %%db6, %0" : "=r"(*save));
-	asm volatile("mov %0, %%db6" : : "r"(*load));
-}
-
-static void cr2_swap(u64 *save, const u64 *load)
-{
-	asm volatile("mov %%cr2, %0" : "=r"(*save));
-	asm volatile("mov %0, %%cr2" : : "r"(*load));
-}
-
-/* What the service VM and its programs left in caches and buffers; VERW takes any selector, from memory. */
-static void domain_flush(void)
-{
-	static const u16 selector = 0x10;
-
-	if (vmx_flushes & FLUSH_L1D)
-		wrmsr(MSR_FLUSH_CMD, 1);
-	if (vmx_flushes & FLUSH_BUFFERS)
-		asm volatile("verw %0" : : "m"(selector) : "cc");
-}
-
-void vmx_apic_status(u32 status)
-{
-	vmwrite(VMCS_INTERRUPT_STATUS, status);
-}
-
-/* A guest's x2APIC is the processor's affair where it can be; an xAPIC's page is the driver's (30.1 to 30.5). */
-static void apicv_load(struct vcpu *v, const struct lapic_page *p)
-{
-	u32 on = (READ_ONCE(p->mode) & (LAPIC_MODE_ON | LAPIC_MODE_X2)) == (LAPIC_MODE_ON | LAPIC_MODE_X2), i;
-
-	if (unlikely(on != v->arch.apicv)) {
-		v->arch.apicv = on;
-		v->arch.work = 1;
-		vmwrite(VMCS_PROC2, vmx_guest_controls.proc2 | (on ? vmx_apicv : 0));
-		vmwrite(VMCS_MSR_BITMAP, on ? vmx_apicv_msr_bitmap_pa : vmx_guest_msr_bitmap_pa);
-	}
-	for (i = 0; on && i < 4; i++)
-		vmwrite(VMCS_EOI_EXIT + 2 * i, READ_ONCE(p->eoi_exit[2 * i]) | (u64)READ_ONCE(p->eoi_exit[2 * i + 1]) << 32);
-}
-
-void vmx_load(struct cpu *cpu, struct vcpu *v)
-{
-	struct vmx_vcpu *x = v->arch.vmx;
-
-	vmx_open(v);
-	if (vmx_apicv && v->arch.lapic)
-		apicv_load(v, v->arch.lapic);
-	x->launched = 0;
-	fpu_load(cpu, v);
-	if (unlikely(v->arch.dr_live)) {
-		dr_swap(cpu->dr, v->arch.dr);
-		dr6_swap(&cpu->dr6, &x->slot[SLOT_DR6]);
-	}
-	if (v->arch.tsc_aux != cpu->tsc_aux)
-		wrmsr(MSR_TSC_AUX, v->arch.tsc_aux);
-	cpu->kernel_gs_base = rdmsr(MSR_KERNEL_GS_BASE);
-	wrmsr(MSR_KERNEL_GS_BASE, x->slot[SLOT_KERNEL_GS_BASE]);
-	syscall_msrs(cpu->syscall_msr, &x->slot[SLOT_STAR]);
-	cr2_swap(&cpu->cr2, &x->slot[SLOT_CR2]);
-	predictor_switch(cpu, v);
-	if (vmx_flushes)
-		domain_flush();
-}
-
-void vmx_unload(struct cpu *cpu, struct vcpu *v)
-{
-	struct vmx_vcpu *x = v->arch.vmx;
-
-	cr2_swap(&x->slot[SLOT_CR2], &cpu->cr2);
-	syscall_msrs(&x->slot[SLOT_STAR], cpu->syscall_msr);
-	x->slot[SLOT_KERNEL_GS_BASE] = rdmsr(MSR_KERNEL_GS_BASE);
-	wrmsr(MSR_KERNEL_GS_BASE, cpu->kernel_gs_base);
-	if (v->arch.tsc_aux != cpu->tsc_aux)
-		wrmsr(MSR_TSC_AUX, cpu->tsc_aux);
-	if (unlikely(v->arch.dr_live)) {
-		dr6_swap(&x->slot[SLOT_DR6], &cpu->dr6);
-		dr_swap(v->arch.dr, cpu->dr);
-	}
-	fpu_unload(cpu, v);
-	vmx_close(v);
 }
 
 /* ---- KVM's structs ---- */
@@ -270,17 +135,18 @@ void vmx_unload(struct cpu *cpu, struct vcpu *v)
 void vmx_get_regs(struct vcpu *v, struct abi_regs *r)
 {
 	memcpy(r, &v->arch.regs, sizeof(v->arch.regs));
-	r->rsp = vmx_slot_read(v, SLOT_RSP);
-	r->rip = vmx_slot_read(v, SLOT_RIP);
-	r->rflags = vmx_slot_read(v, SLOT_RFLAGS);
+	r->rsp = vmread(VMCS_GUEST_RSP);
+	r->rip = vmread(VMCS_GUEST_RIP);
+	r->rflags = vmread(VMCS_GUEST_RFLAGS);
 }
 
 void vmx_set_regs(struct vcpu *v, const struct abi_regs *r)
 {
 	memcpy(&v->arch.regs, r, sizeof(v->arch.regs));
-	slot_set(v, SLOT_RSP, r->rsp);
-	slot_set(v, SLOT_RIP, r->rip);
-	slot_set(v, SLOT_RFLAGS, r->rflags | RFLAGS_FIXED);
+	vmwrite(VMCS_GUEST_RSP, r->rsp);
+	vmwrite(VMCS_GUEST_RIP, r->rip);
+	vmwrite(VMCS_GUEST_RFLAGS, r->rflags | RFLAGS_FIXED);
+	v->arch.vmx->unfit = 1;
 }
 
 /* ---- fields of struct state_fields ---- */
@@ -364,7 +230,7 @@ int vmx_state_get(struct vcpu *v, u32 field, u64 *value)
 	case STATE_CR4: *value = vmread(VMCS_GUEST_CR4) & ~CR4_VMXE; return 1;
 	case STATE_CR8: *value = x->apic[APIC_TPR] >> 4; return 1;
 	case STATE_DR6: *value = x->slot[SLOT_DR6]; return 1;
-	case STATE_SHADOW: *value = vmx_slot_read(v, SLOT_SHADOW); return 1;
+	case STATE_SHADOW: *value = !!(vmread(VMCS_GUEST_INTERRUPTIBILITY) & BLOCKED_SHADOW); return 1;
 	case STATE_STAR ... STATE_KERNEL_GS_BASE: *value = x->slot[SLOT_STAR + field - STATE_STAR]; return 1;
 	}
 	*value = fields[field] ? vmread(fields[field]) : 0;
@@ -386,7 +252,7 @@ int vmx_state_set(struct vcpu *v, u32 field, u64 value)
 	case STATE_CR8: x->apic[APIC_TPR] = (u8)((value & 15) << 4); return 1;
 	case STATE_EFER: efer_out(value); return 1;
 	case STATE_DR6: x->slot[SLOT_DR6] = value; return 1;
-	case STATE_SHADOW: slot_set(v, SLOT_SHADOW, value & 1); return 1;
+	case STATE_SHADOW: vmx_shadow_set(v, value & 1); return 1;
 	case STATE_STAR ... STATE_KERNEL_GS_BASE: x->slot[SLOT_STAR + field - STATE_STAR] = value; return 1;
 	}
 	if (fields[field])
@@ -394,29 +260,9 @@ int vmx_state_set(struct vcpu *v, u32 field, u64 value)
 	return !!fields[field];
 }
 
-/* Another one may let an interrupt in, or stop it. */
-static void set_cr8(struct vcpu *v, u64 cr8)
+void vmx_apic_status(u32 status)
 {
-	u8 *tpr = &v->arch.vmx->apic[APIC_TPR];
-
-	if (*tpr >> 4 == cr8)
-		return;
-	*tpr = (u8)(cr8 << 4);
-	v->arch.work = 1;
-}
-
-void vmx_set_fields(struct vcpu *v, u32 flags, const struct exit_resume *in)
-{
-	if (flags & RESUME_RAX)
-		v->arch.regs.rax = READ_ONCE(in->rax);
-	if (flags & RESUME_RDX)
-		v->arch.regs.rdx = READ_ONCE(in->rdx);
-	if (flags & RESUME_RIP)
-		slot_set(v, SLOT_RIP, READ_ONCE(in->rip));
-	if (flags & (RESUME_RIP | RESUME_REGS))
-		slot_set(v, SLOT_SHADOW, !!(flags & RESUME_SHADOW_STI));
-	if (flags & RESUME_CR8)
-		set_cr8(v, READ_ONCE(in->cr8) & 15);
+	vmwrite(VMCS_INTERRUPT_STATUS, status);
 }
 
 /* Debug registers pass without an exit once they are switched with the vCPU. */
@@ -431,5 +277,5 @@ void vmx_refresh(struct vcpu *v)
 	if (!(v->arch.debug & STATE_DEBUG_MSRS))
 		proc |= PROC_MSR_BITMAP;
 	vmx_proc_set(v, proc);
-	vmx_slot(v, SLOT_SHADOW);	/* the blocking of NMIs is in the same field */
+	vmx_nmi_block(v, v->arch.events.nmi_masked);
 }

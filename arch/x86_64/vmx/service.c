@@ -3,7 +3,7 @@
  * service.c - the service VM on VMX: its run loop and its few exits.
  *
  * Invariant: its VMCS is current whenever the hypervisor works for it; a user
- * vCPU's is so only from vmx_load() to vmx_unload(), or within one function.
+ * vCPU's is so only in vmx_run(), or within one function.
  * Interrupts do not exit: they reach the service VM without us.
  * Called by: boot (once per CPU, never returns). Calls: ring.c, guest/.
  * See: SDM vol. 3, 26.1 (instructions that exit), 26.3 (changes in VMX non-root), 28.2 (exit information).
@@ -248,12 +248,12 @@ void vmx_service_loop(struct cpu *cpu)
 
 	for (;;) {
 		result = service_enter(cpu);
-		if (unlikely(result == ENTER_ATTENTION)) {
+		if (unlikely(result)) {
+			if (result == ENTER_REFUSED)
+				vmx_failed("the service VM's entry", cpu->vmcb_pa);
 			service_attention(cpu);
 			continue;
 		}
-		if (unlikely(result == ENTER_REFUSED))
-			vmx_failed("the service VM's entry", cpu->vmcb_pa);
 		cpu->launched = 1;
 		redeliver();
 		service_exit(cpu);

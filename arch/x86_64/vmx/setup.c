@@ -236,7 +236,7 @@ static const u16 zero_fields[] = {
 	0x4006, 0x4008, 0x400a, 0x400e, 0x4010, 0x4014,		/* page-fault filter, CR3 targets, MSR lists */
 	VMCS_EXCEPTIONS, VMCS_ENTRY_EVENT, VMCS_CR4_SHADOW, VMCS_GUEST_DEBUGCTL, VMCS_GUEST_INTERRUPTIBILITY,
 	VMCS_GUEST_ACTIVITY, VMCS_GUEST_PENDING_DEBUG, VMCS_GUEST_SYSENTER_CS, VMCS_GUEST_SYSENTER_ESP,
-	VMCS_GUEST_SYSENTER_EIP, VMCS_GUEST_GDTR_BASE, VMCS_GUEST_IDTR_BASE, VMCS_GUEST_RSP,
+	VMCS_GUEST_SYSENTER_EIP, VMCS_GUEST_GDTR_BASE, VMCS_GUEST_IDTR_BASE, VMCS_GUEST_RSP, VMCS_GUEST_RIP, VMCS_GUEST_RFLAGS,
 };
 
 /* Makes the VMCS at pa current, with the controls c and the host state, the same on all CPUs (27.2.3). */
@@ -337,16 +337,13 @@ const struct backend vmx_backend = {
 	.service_init = vmx_service_init,
 	.service_loop = vmx_service_loop,
 	.vcpu_init = vmx_vcpu_init,
-	.load = vmx_load,
-	.unload = vmx_unload,
-	.run = vmx_guest_run,
+	.run = vmx_run,
 	.open = vmx_open,
 	.close = vmx_close,
 	.state_get = vmx_state_get,
 	.state_set = vmx_state_set,
 	.get_regs = vmx_get_regs,
 	.set_regs = vmx_set_regs,
-	.set_fields = vmx_set_fields,
 	.refresh = vmx_refresh,
 	.apic_status = vmx_apic_status,
 	.event_inject = vmx_event_inject,

@@ -28,24 +28,16 @@ extern u64 vmx_guest_msr_bitmap_pa;
 extern u32 vmx_apicv;			/* bits of PROC2 with which the processor has an x2APIC for a guest; 0: it cannot */
 extern u64 vmx_apicv_msr_bitmap_pa;	/* for a guest with it */
 
-/*
- * State beside the VMCS. The first ones are fields of it all the same: read from
- * it when first asked for, written back at the next entry.
- */
+/* State beside the VMCS, in the processor while the guest is loaded; the first five as STATE_STAR and so on. */
 enum vmx_slot {
-	SLOT_RIP, SLOT_RSP, SLOT_RFLAGS,
-	SLOT_SHADOW,			/* written back with what hangs on it */
-	SLOT_FIELDS,
-	/* In the processor from vmx_load() to vmx_unload(); the first five as STATE_STAR and so on. */
-	SLOT_STAR = SLOT_FIELDS, SLOT_LSTAR, SLOT_CSTAR, SLOT_SFMASK, SLOT_KERNEL_GS_BASE,
+	SLOT_STAR, SLOT_LSTAR, SLOT_CSTAR, SLOT_SFMASK, SLOT_KERNEL_GS_BASE,
 	SLOT_DR6, SLOT_CR2,
 	SLOT_COUNT,
 };
 
 struct vmx_vcpu {
 	u64 slot[SLOT_COUNT];
-	u32 known;		/* bits of slots below SLOT_FIELDS: slot[] is the current value */
-	u32 dirty;		/* the VMCS has yet to get it */
+	u32 unfit;		/* RFLAGS or the shadow was set: vmx_shadow_fit() before the next entry */
 	u32 launched;
 	u32 proc;		/* VMCS_PROC as it is */
 	u32 threshold;		/* VMCS_TPR_THRESHOLD as it is */
@@ -70,29 +62,26 @@ static inline u64 vmread(u64 field)
 
 static inline void vmwrite(u64 field, u64 value)
 {
-	u8 failed;
-
-	asm volatile("vmwrite %2, %1; setna %0" : "=qm"(failed) : "r"(field), "rm"(value) : "cc", "memory");
-	if (unlikely(failed))
-		vmx_failed("VMWRITE", field);
+	asm goto("vmwrite %1, %0; jna %l2" : : "r"(field), "rm"(value) : "cc", "memory" : failed);
+	return;
+failed:
+	vmx_failed("VMWRITE", field);
 }
 
 static inline void vmclear(u64 pa)
 {
-	u8 failed;
-
-	asm volatile("vmclear %1; setna %0" : "=qm"(failed) : "m"(pa) : "cc", "memory");
-	if (unlikely(failed))
-		vmx_failed("VMCLEAR", pa);
+	asm goto("vmclear %0; jna %l1" : : "m"(pa) : "cc", "memory" : failed);
+	return;
+failed:
+	vmx_failed("VMCLEAR", pa);
 }
 
 static inline void vmptrld(u64 pa)
 {
-	u8 failed;
-
-	asm volatile("vmptrld %1; setna %0" : "=qm"(failed) : "m"(pa) : "cc", "memory");
-	if (unlikely(failed))
-		vmx_failed("VMPTRLD", pa);
+	asm goto("vmptrld %0; jna %l1" : : "m"(pa) : "cc", "memory" : failed);
+	return;
+failed:
+	vmx_failed("VMPTRLD", pa);
 }
 
 #define INVALIDATE_SINGLE 1u	/* INVEPT: one EPTP */
@@ -123,7 +112,14 @@ static inline u64 vmx_eptp(u64 root)
  * instruction; ENTER_ATTENTION: not entered, *attention is not 0.
  */
 enum { ENTER_REFUSED = 1, ENTER_ATTENTION = 2 };
-int vmx_enter(struct gprs *regs, u32 launched, const u32 *attention);
+static inline int vmx_enter(struct gprs *regs, u32 launched, const u32 *attention)
+{
+	int result;
+
+	asm volatile("call vmx_enter" : "=a"(result), "+D"(regs), "+S"(launched), "+d"(attention) : :
+		     "rbx", "rcx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "cc", "memory");
+	return result;
+}
 extern u8 vmx_exit[], vmx_trap_nmi[];
 
 /* cpu->attention: what the service VM gets at its next entry. */
@@ -168,16 +164,13 @@ void vmx_maps_init(struct pool *pool);
 void vmx_memtype_init(void);
 u64 vmx_leaf_type(u64 pa, u64 *end);
 
-/* A slot's value now (the VMCS is current); a slot that the caller changes; all that waits, written. */
-u64 vmx_slot_read(struct vcpu *v, u32 i);
-u64 *vmx_slot(struct vcpu *v, u32 i);
-void vmx_slots_out(struct vcpu *v);
+void vmx_shadow_set(struct vcpu *v, u64 on);
+void vmx_shadow_fit(struct vcpu *v);
+void vmx_nmi_block(struct vcpu *v, u32 on);	/* and events.nmi_masked with it */
 void vmx_proc_set(struct vcpu *v, u32 proc);
 
 /* The backend operations of guest.c; contracts in vcpu_arch.h. */
 int vmx_vcpu_init(struct vcpu *v);
-void vmx_load(struct cpu *cpu, struct vcpu *v);
-void vmx_unload(struct cpu *cpu, struct vcpu *v);
 struct state_segment vmx_segment(u32 i);	/* of the current VMCS */
 void vmx_open(struct vcpu *v);
 void vmx_close(struct vcpu *v);
@@ -187,11 +180,10 @@ void vmx_get_regs(struct vcpu *v, struct abi_regs *r);
 void vmx_set_regs(struct vcpu *v, const struct abi_regs *r);
 void vmx_refresh(struct vcpu *v);
 void vmx_apic_status(u32 status);
-void vmx_set_fields(struct vcpu *v, u32 flags, const struct exit_resume *in);
 void vmx_event_inject(struct vcpu *v, u64 event);
 u32 vmx_event_blocked(struct vcpu *v);
 void vmx_event_windows(struct vcpu *v, u32 windows);
 void vmx_event_step(struct vcpu *v, int on);
-void vmx_guest_run(struct cpu *cpu, struct vcpu *v);
+void vmx_run(struct cpu *cpu, struct vcpu *v);
 
 #endif
