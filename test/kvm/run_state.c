@@ -6,6 +6,7 @@
  *
  * See: AMD APM volume 2, 5.2.3 and 15.5.1; Intel SDM volume 3, 27.3.1 and 27.3.2.4.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "guest.h"
@@ -35,6 +36,16 @@ GUEST(pae, 32,
 	"1: mov 0x40009000, %eax\n out %eax, $0xe0\n"	/* what the VMM's set shows */
 	"mov %cr3, %eax\n xor $0x20, %eax\n mov %eax, %cr3\n mov 0x40009000, %eax\n out %eax, $0xe0\n"	/* the other one */
 	"mov %cr4, %eax\n or $0x80, %eax\n mov %eax, %cr4\n mov 0x40009000, %eax\n out %eax, $0xe0\n jmp 1b\n");
+/* QEMU's TCG marks the pointers as accessed, a bit that is reserved in them: stock KVM gives #GP at the next load. */
+static void pae_marked(const uint8_t *memory)
+{
+	const uint64_t *pointers = (const uint64_t *)(memory + POINTERS);
+	const char *hypervisor = getenv("HYPERVISOR");
+
+	if (pointers[1] & 0x20 && hypervisor && !strcmp(hypervisor, "kvm"))
+		test_skip("QEMU's TCG sets a reserved bit of PAE's pointers, which stock KVM refuses");
+}
+
 TEST(pae_paging)
 {
 	struct vm *vm = vm_create(2 * GUEST_MEMORY);
@@ -53,6 +64,7 @@ TEST(pae_paging)
 	sregs.cr3 = POINTERS;
 	IOCTL(vcpu->fd, KVM_SET_SREGS, &sregs);
 	guest_expect(vcpu, 0x1111, "the first set");
+	pae_marked(vm->memory);
 	guest_expect(vcpu, 0x2222, "the second set, by MOV to CR3");
 	guest_expect(vcpu, 0x2222, "the second set, after MOV to CR4");
 	guest_expect(vcpu, 0x2222, "round again");
