@@ -117,7 +117,7 @@ static struct slots *slots_alloc(u32 count, u64 serial)
 
 int slots_init(struct vm *vm)
 {
-	struct slots *slots = slots_alloc(0, 1);
+	struct slots *slots = slots_alloc(0, SLOTS_FIRST);
 
 	RCU_INIT_POINTER(vm->slots, slots);
 	return slots ? 0 : -ENOMEM;

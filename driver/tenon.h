@@ -115,6 +115,7 @@ struct slot {
 };
 
 /* Sorted by gfn, never changed once published. */
+#define SLOTS_FIRST 1		/* the serial of a VM that has had no slot yet */
 struct slots {
 	u64 serial;		/* another one with each change */
 	u32 count;

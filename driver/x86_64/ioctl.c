@@ -21,6 +21,8 @@
 
 #define TSS_MAX_ADDR 0xffffd000ul	/* three pages below 4 GiB */
 #define IDENTITY_MAP_DEFAULT 0xfffbc000ull
+#define MMU_PAGES_MIN 64ull
+#define MMU_PAGES_SHARE 50		/* a page of tables for so many of memory */
 #define TSC_TOLERANCE_PPM 250u
 
 /* ---- payloads with a tail ---- */
@@ -139,6 +141,41 @@ static long vm_set_identity_map(void *object, unsigned long arg)
 		vm->arch.identity_map = addr ? addr : IDENTITY_MAP_DEFAULT;
 	mutex_unlock(&vm->lock);
 	return rc;
+}
+
+/*
+ * KVM's limit on pages for shadow tables. Here no guest has shadow tables, as
+ * none has on KVM with its TDP MMU: the number is kept, and limits nothing.
+ */
+static long vm_set_nr_mmu_pages(void *object, unsigned long arg)
+{
+	struct vm *vm = object;
+
+	if (arg < MMU_PAGES_MIN)
+		return -EINVAL;
+	WRITE_ONCE(vm->arch.mmu_pages, arg);
+	return 0;
+}
+
+/* Without a limit of the VMM's, KVM's own: a share of the guest's memory, from the first slot on. */
+static long vm_get_nr_mmu_pages(void *object, unsigned long arg)
+{
+	struct vm *vm = object;
+	unsigned long limit = READ_ONCE(vm->arch.mmu_pages);
+	struct slots *slots;
+	u64 pages = 0;
+	u32 i;
+	int idx;
+
+	if (limit)
+		return (int)limit;
+	idx = srcu_read_lock(&vm->srcu);
+	slots = srcu_dereference(vm->slots, &vm->srcu);
+	for (i = 0; i < slots->count; i++)
+		pages += slots->slot[i]->pages;
+	limit = slots->serial > SLOTS_FIRST ? max(pages / MMU_PAGES_SHARE, MMU_PAGES_MIN) : 0;
+	srcu_read_unlock(&vm->srcu, idx);
+	return (int)limit;
 }
 
 /* Is a rate the machine's own, within KVM's tolerance? No scaling here. */
@@ -363,6 +400,8 @@ const struct ioctl_row arch_system_ioctls[] = {
 const struct ioctl_row arch_vm_ioctls[] = {
 	{ KVM_SET_TSS_ADDR, vm_set_tss_addr },
 	{ KVM_SET_IDENTITY_MAP_ADDR, vm_set_identity_map },
+	{ KVM_SET_NR_MMU_PAGES, vm_set_nr_mmu_pages },
+	{ KVM_GET_NR_MMU_PAGES, vm_get_nr_mmu_pages },
 	{ KVM_SET_BOOT_CPU_ID, apic_set_boot_cpu },
 	{ KVM_GET_CLOCK, pvclock_get },
 	{ KVM_SET_CLOCK, pvclock_set },

@@ -29,6 +29,7 @@ enum irqchip_mode {
 struct arch_vm {
 	struct vm_clock clock;
 	u64 identity_map;
+	unsigned long mmu_pages;	/* KVM_SET_NR_MMU_PAGES, or 0 */
 	u32 tsc_khz;
 	u64 tsc_offset;		/* guests' TSC from the machine's, where no guest has moved its own */
 	struct vm_options options;

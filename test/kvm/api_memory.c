@@ -134,6 +134,22 @@ TEST(dirty_log_clear_refusals)
 	PLAY(&scene, rows);
 }
 
+/* No limit before the first slot, then a share of the memory, then what the VMM has set. */
+TEST(mmu_pages)
+{
+	struct vm *vm = vm_create(0);
+	int of_memory;
+
+	NEED(vm->fd, KVM_CAP_MMU_SHADOW_CACHE_CONTROL);
+	EXPECT(ioctl_try(vm->fd, KVM_GET_NR_MMU_PAGES, NULL) == 0, "a limit before the first slot");
+	slot_set(vm, 0, 0, 0x4000000, (void *)AREA, 0);
+	of_memory = ioctl_try(vm->fd, KVM_GET_NR_MMU_PAGES, NULL);
+	EXPECT(of_memory == 0x4000 / 50, "%d for 64 MiB", of_memory);
+	EXPECT(ioctl_try(vm->fd, KVM_SET_NR_MMU_PAGES, (void *)63) == -EINVAL, "63 pages");
+	EXPECT(ioctl_try(vm->fd, KVM_SET_NR_MMU_PAGES, (void *)64) == 0, "64 pages");
+	EXPECT(ioctl_try(vm->fd, KVM_GET_NR_MMU_PAGES, NULL) == 64, "not what was set");
+}
+
 TEST(tss_address)
 {
 	const struct call rows[] = {
