@@ -157,7 +157,7 @@ build/img/amd64/initrd build/img/cloud/initrd: build/img/%/initrd: build/kernel/
 	scripts/image $*
 
 # What only the rows of kind "qemu" need.
-build/img/extra.iso: scripts/extra test/vm/guest $(wildcard test/vm/*.c) build/img/amd64/initrd
+build/img/extra.iso: scripts/extra scripts/qemu10 test/vm/guest $(wildcard test/vm/*.c) build/img/amd64/initrd
 	scripts/extra
 
 images: $(if $(filter kvm,$(HYPERVISOR)),,$(if $(filter arm64,$(ARCH)),$(OUT)/tenon.img,$(ELF))) build/img/$(KERNEL)/initrd
