@@ -27,7 +27,7 @@ struct fuzzer {
 static struct fuzzer fuzzers[2];
 static u64 arena[ARENA_BLOCKS];
 static u64 hidden;
-static struct exit_page pages[8] __attribute__((aligned(4096)));
+static struct exit_page pages[9] __attribute__((aligned(4096)));
 
 static const u32 numbers[] = {
 #define X(kind, number, name, in, out) number,
