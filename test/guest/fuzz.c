@@ -403,18 +403,12 @@ static int bad_result(s64 result)
 	return result > 65536 || result <= -64;
 }
 
-/*
- * Code that writes to itself is not tested: QEMU 7.2 comes to a loop of its own
- * there that no interrupt ends. So the lower half of a guest's memory is
- * random and read-only, the upper half is for its data.
- */
-static int map_page(const struct vm *vm, u64 gpa, u8 *memory)
+/* The guest's few pages are everywhere in its first MiB; one that it writes to, its own code perhaps, becomes writable. */
+static int map_page(struct random *r, const struct vm *vm, u64 gpa, u8 *memory)
 {
-	u64 at = gpa % (GUEST_PAGES * PAGE_SIZE);
+	u64 flags = (vm->page->out.error & FAULT_WRITE) || random_below(r, 2) ? MAP_WRITE : 0;
 
-	if (gpa < 128 * PAGE_SIZE)
-		return !(vm->page->out.error & FAULT_WRITE) && vm_map(vm->handle, gpa, (u64)memory + at, 1, 0) == 1;
-	return vm_map(vm->handle, gpa, arena[1] + at, 1, MAP_WRITE) == 1;
+	return vm_map(vm->handle, gpa, (u64)memory + gpa % (GUEST_PAGES * PAGE_SIZE), 1, flags) == 1;
 }
 
 /* After an exit the driver would do its part: here, something that keeps the guest going. */
@@ -426,7 +420,7 @@ static void keep_going(struct random *r, const struct vm *vm, u8 *memory)
 	memset(&x->in, 0, sizeof(x->in));
 	switch (x->out.reason) {
 	case EXIT_FAULT:
-		if (gpa < 256 * PAGE_SIZE && map_page(vm, gpa, memory))
+		if (gpa < 256 * PAGE_SIZE && map_page(r, vm, gpa, memory))
 			return;
 		break;
 	case EXIT_IO:
