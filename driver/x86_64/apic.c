@@ -193,8 +193,6 @@ struct lapic_msg lapic_msi_decode(const struct vm *vm, u32 address_lo, u32 addre
 
 	if (READ_ONCE(vm->arch.x2apic_ids))
 		dest |= address_hi & 0xffffff00;
-	else
-		dest |= (address_lo >> 5 & 0x7f) << 8;	/* the extended destination */
 	return (struct lapic_msg){
 		.dest = dest,
 		.vector = data & 0xff,
