@@ -12,7 +12,7 @@
 /*
  * CPUID leaf ABI_CPUID_BASE in the service VM: EAX = ABI_CPUID_BASE + 1,
  * EBX, ECX, EDX = the twelve bytes "TenonMicroHV".
- * Leaf ABI_CPUID_BASE + 1: EAX = ABI_VERSION, EBX = ABI_FEATURES, ECX = 0, EDX = 0.
+ * Leaf ABI_CPUID_BASE + 1: EAX = ABI_VERSION, EBX = ABI_FEATURE_*, ECX = 0, EDX = 0.
  * The leaf answers whatever CPUID.1:ECX[31] says: Tenon leaves that bit as the
  * hardware has it.
  */
@@ -21,7 +21,7 @@
 
 /* A driver refuses to load unless the hypervisor's version equals its own. */
 #define ABI_VERSION 2u
-#define ABI_FEATURES 0u
+#define ABI_FEATURE_TSC_RATIO 1u	/* x86: STATE_TSC_RATIO may be other than 0 */
 
 /*
  * x86: VMMCALL on AMD's processors, VMCALL on Intel's, with RAX = number, RDI = first argument; RAX = result (0 or

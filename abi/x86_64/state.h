@@ -40,6 +40,7 @@ enum state_field {	/* from 0: struct state_segment, two fields each */
 	STATE_SHADOW,		/* 1: an interrupt shadow is open */
 	STATE_DR0, STATE_DR1, STATE_DR2, STATE_DR3,
 	STATE_XCR0, STATE_TSC_AUX,
+	STATE_TSC_RATIO,	/* guest's ticks to the machine's: as the hardware has it (VMX 16.48, SVM 8.32 bits); 0: the same */
 	STATE_DEBUG,		/* STATE_DEBUG_*: what the VMM debugs with */
 	STATE_EXCEPTION,	/* waits: STATE_EVENT | STATE_EVENT_EXCEPTION | STATE_EVENT_ERROR | vector | error << 32; 0: none */
 	STATE_INTERRUPT,	/* waits: STATE_EVENT | vector */

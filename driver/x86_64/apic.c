@@ -343,12 +343,12 @@ static void timer_start(struct vcpu *v)
 
 static u64 guest_tsc(const struct vcpu *v)
 {
-	return rdtsc_ordered() + v->arch.tsc_offset;
+	return tsc_guest(v, rdtsc_ordered());
 }
 
-static u64 cycles_to_ns(u64 cycles)
+static u64 cycles_to_ns(const struct vcpu *v, u64 cycles)
 {
-	return mul_u64_u64_div_u64(min(cycles, FAR_CYCLES), USEC_PER_SEC, tsc_khz);
+	return mul_u64_u64_div_u64(min(cycles, FAR_CYCLES), USEC_PER_SEC, v->arch.tsc_khz);
 }
 
 static void write_deadline(struct vcpu *v, u64 value)
@@ -360,7 +360,7 @@ static void write_deadline(struct vcpu *v, u64 value)
 		return;
 	hrtimer_cancel(&v->arch.timer);
 	now = guest_tsc(v);
-	delay = value > now ? cycles_to_ns(value - now) : 0;
+	delay = value > now ? cycles_to_ns(v, value - now) : 0;
 	lapic_set_deadline(l, value, delay, ktime_get_ns());
 	timer_start(v);
 }

@@ -45,6 +45,20 @@ static inline s64 arch_hypercall(u64 number, u64 arg)
 	[EXIT_DR] = "dr", [EXIT_HYPERCALL] = "hypercall", [EXIT_EXCEPTION] = "exception", \
 	[EXIT_NMI] = "nmi", [EXIT_OTHER] = "other", [EXIT_EOI] = "eoi",
 
+/* tsc.c: the guest's TSC, which may run at another rate than the machine's. */
+u64 tsc_guest(const struct vcpu *v, u64 machine);
+u32 tsc_guest_khz(const struct vcpu *v);	/* measured as the hardware scales it */
+/* The VM's vCPUs are to count from `machine`'s instant. */
+void tsc_start(struct vm *vm, u32 khz, u64 machine);
+int tsc_vcpu_init(struct vcpu *v);
+int tsc_set(struct vcpu *v, u64 value, bool host);
+void tsc_offers(void);
+bool tsc_control(void);
+long tsc_get_khz(void *object, unsigned long arg);
+long tsc_set_khz(void *object, unsigned long arg);
+long tsc_vm_get_khz(void *object, unsigned long arg);
+long tsc_vm_set_khz(void *object, unsigned long arg);
+
 /* caps.c. Values of KVM_CHECK_EXTENSION; 0 for every other number. */
 struct walk;
 
@@ -115,6 +129,7 @@ int state_get_events(struct vcpu *v, struct abi_vcpu_events *e);
 int state_apply_sregs(struct vcpu *v, const struct abi_sregs *s);
 int state_apply_events(struct vcpu *v, const struct abi_vcpu_events *e);
 int state_set_tsc_offset(struct vcpu *v, u64 offset);
+int state_set_tsc_ratio(struct vcpu *v, u64 ratio);
 int state_add_nmi(struct vcpu *v);	/* as KVM_NMI */
 int state_deliver_payload(struct vcpu *v);	/* DR6 or CR2 of the VMM's pending exception */
 void state_offers(void);

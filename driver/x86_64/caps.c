@@ -96,11 +96,13 @@ long arch_cap(u32 cap)
 {
 	u32 i;
 
-	/* The two that depend on the machine. */
+	/* Those that depend on the machine. */
 	if (cap == KVM_CAP_NR_VCPUS)
 		return min_t(u32, num_online_cpus(), ABI_MAX_VCPUS);
 	if (cap == KVM_CAP_XCRS)
 		return boot_cpu_has(X86_FEATURE_XSAVE);
+	if (cap == KVM_CAP_TSC_CONTROL || cap == KVM_CAP_VM_TSC_CONTROL)
+		return tsc_control();
 	for (i = 0; i < ARRAY_SIZE(caps); i++) {
 		if (caps[i].cap == cap)
 			return caps[i].value;

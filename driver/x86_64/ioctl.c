@@ -23,7 +23,6 @@
 #define IDENTITY_MAP_DEFAULT 0xfffbc000ull
 #define MMU_PAGES_MIN 64ull
 #define MMU_PAGES_SHARE 50		/* a page of tables for so many of memory */
-#define TSC_TOLERANCE_PPM 250u
 
 /* ---- payloads with a tail ---- */
 
@@ -178,24 +177,6 @@ static long vm_get_nr_mmu_pages(void *object, unsigned long arg)
 	return (int)limit;
 }
 
-/* Is a rate the machine's own, within KVM's tolerance? No scaling here. */
-static bool tsc_rate_ok(u32 khz)
-{
-	u32 slack = mul_u64_u64_div_u64(tsc_khz, TSC_TOLERANCE_PPM, 1000000);
-
-	return !khz || (khz >= tsc_khz - slack && khz <= tsc_khz + slack);
-}
-
-static long vm_get_tsc_khz(void *object, unsigned long arg)
-{
-	return tsc_khz;
-}
-
-static long vm_set_tsc_khz(void *object, unsigned long arg)
-{
-	return tsc_rate_ok(arg) ? 0 : -EINVAL;
-}
-
 int arch_vcpu_enable_cap(struct vcpu *v, const struct kvm_enable_cap *cap)
 {
 	return options_vcpu_enable(v, cap);
@@ -233,6 +214,7 @@ int arch_init(void)
 	if (rc)
 		return rc;
 	state_offers();
+	tsc_offers();
 	rc = pvclock_init();
 	if (rc)
 		irqfd_exit();
@@ -253,7 +235,7 @@ void arch_vm_init(struct vm *vm)
 	pvclock_init_vm(vm);
 	vm->arch.identity_map = IDENTITY_MAP_DEFAULT;
 	/* All vCPUs count from the VM's creation (KVM starts them within a second of each other). */
-	vm->arch.tsc_offset = -rdtsc();
+	tsc_start(vm, tsc_khz, rdtsc());
 }
 
 /* ---- vCPU ---- */
@@ -405,8 +387,8 @@ const struct ioctl_row arch_vm_ioctls[] = {
 	{ KVM_SET_BOOT_CPU_ID, apic_set_boot_cpu },
 	{ KVM_GET_CLOCK, pvclock_get },
 	{ KVM_SET_CLOCK, pvclock_set },
-	{ KVM_GET_TSC_KHZ, vm_get_tsc_khz },
-	{ KVM_SET_TSC_KHZ, vm_set_tsc_khz },
+	{ KVM_GET_TSC_KHZ, tsc_vm_get_khz },
+	{ KVM_SET_TSC_KHZ, tsc_vm_set_khz },
 	{ KVM_GET_IRQCHIP, chips_get },
 	{ KVM_SET_IRQCHIP, chips_set },
 	{ KVM_CREATE_IRQCHIP, chips_create },
@@ -452,8 +434,8 @@ const struct ioctl_row arch_vcpu_ioctls[] = {
 	{ KVM_SET_LAPIC, apic_set_state },
 	{ KVM_SET_VAPIC_ADDR, apic_vapic_addr },
 	{ KVM_TPR_ACCESS_REPORTING, apic_tpr_reporting },
-	{ KVM_GET_TSC_KHZ, vm_get_tsc_khz },
-	{ KVM_SET_TSC_KHZ, vm_set_tsc_khz },
+	{ KVM_GET_TSC_KHZ, tsc_get_khz },
+	{ KVM_SET_TSC_KHZ, tsc_set_khz },
 	{ KVM_TRANSLATE, vcpu_translate },
 	{ KVM_KVMCLOCK_CTRL, pvclock_stopped },
 	{ KVM_GET_SREGS2, sync_get_sregs2 },

@@ -180,32 +180,6 @@ static u64 *stored(struct vcpu *v, const struct msr_row *r, u32 msr)
 
 /* ---- TSC ---- */
 
-static u64 tsc_read(const struct vcpu *v)
-{
-	return rdtsc() + v->arch.tsc_offset;
-}
-
-/*
- * A VMM that sets all vCPUs to nearly the same count (reset, migration) means
- * one count: within about a second the VM's offset is kept, so that the vCPUs
- * agree exactly. A guest's own write moves that vCPU alone.
- */
-#define TSC_SAME (1ull << 32)
-
-static int tsc_write(struct vcpu *v, u64 value, bool host)
-{
-	struct arch_vm *vm = &v->vm->arch;
-	u64 offset = value - rdtsc();
-
-	if (!host) {
-		v->arch.tsc_adjust += offset - v->arch.tsc_offset;
-		return state_set_tsc_offset(v, offset);
-	}
-	if (offset - READ_ONCE(vm->tsc_offset) + TSC_SAME >= 2 * TSC_SAME)
-		WRITE_ONCE(vm->tsc_offset, offset);
-	return state_set_tsc_offset(v, READ_ONCE(vm->tsc_offset));
-}
-
 static int tsc_adjust_write(struct vcpu *v, u64 value, bool host)
 {
 	u64 delta = value - v->arch.tsc_adjust;
@@ -291,7 +265,7 @@ int msr_read(struct vcpu *v, u32 msr, u64 *value, bool host)
 	case STORED: *value = *stored(v, r, msr); return 0;
 	case CONSTANT: *value = r->reset; return 0;
 	case FIELD: return state_read_one(v, r->slot + (msr - r->first), value);
-	case TSC: *value = tsc_read(v); return 0;
+	case TSC: *value = tsc_guest(v, rdtsc()); return 0;
 	case TSC_ADJUST: *value = v->arch.tsc_adjust; return 0;
 	case APIC: return apic_msr_read(v, msr, value);
 	case CLOCK: return clock_denied(v, msr) ? MSR_BAD : pvclock_read(v, msr, value);
@@ -325,7 +299,7 @@ int msr_write(struct vcpu *v, u32 msr, u64 value, bool host)
 	case CONSTANT: return host && value == r->reset ? 0 : MSR_BAD;
 	case ZERO: return host && !value ? 0 : MSR_BAD;
 	case FIELD: return state_write_one(v, r->slot + (msr - r->first), value);
-	case TSC: return tsc_write(v, value, host);
+	case TSC: return tsc_set(v, value, host);
 	case TSC_ADJUST: return tsc_adjust_write(v, value, host);
 	case APIC: return apic_msr_write(v, msr, value, host);
 	case CLOCK: return clock_denied(v, msr) ? MSR_BAD : pvclock_write(v, msr, value, host);

@@ -30,8 +30,9 @@ struct arch_vm {
 	struct vm_clock clock;
 	u64 identity_map;
 	unsigned long mmu_pages;	/* KVM_SET_NR_MMU_PAGES, or 0 */
-	u32 tsc_khz;
+	u32 tsc_khz;		/* of new vCPUs */
 	u64 tsc_offset;		/* guests' TSC from the machine's, where no guest has moved its own */
+	u32 tsc_offset_khz;	/* and the rate that it is of */
 	struct vm_options options;
 	u8 irqchip_mode;		/* enum irqchip_mode */
 	struct irqchip *irqchip;	/* PIC and IOAPIC: chips.c */
@@ -46,7 +47,8 @@ struct arch_vm {
 };
 
 struct arch_vcpu {
-	u64 tsc_offset;		/* as the hypervisor has it */
+	u64 tsc_offset, tsc_ratio;	/* as the hypervisor has them */
+	u32 tsc_khz;		/* what the guest's TSC counts */
 	/* What KVM_RUN reports when the guest did not run; kept by ioctls. */
 	u64 cr8;
 	u8 if_flag, ready;

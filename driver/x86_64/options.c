@@ -355,5 +355,6 @@ long options_set_attr(void *object, unsigned long arg)
 	if (get_user(offset, place))
 		return -EFAULT;
 	WRITE_ONCE(v->vm->arch.tsc_offset, offset);
+	WRITE_ONCE(v->vm->arch.tsc_offset_khz, v->arch.tsc_khz);
 	return state_set_tsc_offset(v, offset);
 }

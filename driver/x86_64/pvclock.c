@@ -102,7 +102,8 @@ static bool same_tsc(const struct vm *vm)
 			continue;
 		if (!first)
 			first = v;
-		else if (READ_ONCE(v->arch.tsc_offset) != READ_ONCE(first->arch.tsc_offset))
+		else if (READ_ONCE(v->arch.tsc_offset) != READ_ONCE(first->arch.tsc_offset) ||
+			 READ_ONCE(v->arch.tsc_ratio) != READ_ONCE(first->arch.tsc_ratio))
 			return false;
 	}
 	return first;
@@ -253,7 +254,7 @@ static u8 flags_left(struct vm *vm, u64 gpa)
 
 static struct pvclock_vcpu_time_info time_info(struct vcpu *v)
 {
-	struct clock_scale scale = clock_scale(tsc_khz);
+	struct clock_scale scale = clock_scale(tsc_guest_khz(v));
 	struct vm_clock *c = &v->vm->arch.clock;
 	struct pvclock_vcpu_time_info t = { .tsc_to_system_mul = scale.mul, .tsc_shift = scale.shift };
 	unsigned long flags;
@@ -270,7 +271,7 @@ static struct pvclock_vcpu_time_info time_info(struct vcpu *v)
 		local_irq_restore(flags);
 	}
 	spin_unlock(&c->lock);
-	t.tsc_timestamp += v->arch.tsc_offset;
+	t.tsc_timestamp = tsc_guest(v, t.tsc_timestamp);
 	return t;
 }
 

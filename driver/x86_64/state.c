@@ -119,6 +119,13 @@ int state_set_tsc_offset(struct vcpu *v, u64 offset)
 	return state_write_one(v, STATE_TSC_OFFSET, offset);
 }
 
+int state_set_tsc_ratio(struct vcpu *v, u64 ratio)
+{
+	WRITE_ONCE(v->arch.tsc_ratio, ratio);
+	pvclock_tsc_changed(v);
+	return state_write_one(v, STATE_TSC_RATIO, ratio);
+}
+
 /* ---- reset ---- */
 
 #define DR6_RESET 0xffff0ff0ull
@@ -153,7 +160,7 @@ int state_reset(struct vcpu *v)
 /* A new vCPU: what the hypervisor made is all 0. */
 int state_init(struct vcpu *v)
 {
-	int rc = state_reset(v) ?: state_set_tsc_offset(v, v->vm->arch.tsc_offset);
+	int rc = state_reset(v) ?: tsc_vcpu_init(v);
 	u8 *x = kzalloc(XSAVE_BYTES, GFP_KERNEL_ACCOUNT);
 
 	if (!x)

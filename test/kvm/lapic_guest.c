@@ -334,19 +334,34 @@ TEST(timer_periodic)
 		HALT(0x70), EOI_X2, WR(0x838, 0));
 }
 
+/* 5 ms ahead: the interrupt does not come before. */
+static void deadline_passes(struct vcpu *vcpu)
+{
+	int khz = IOCTL(vcpu->fd, KVM_GET_TSC_KHZ, 0);
+	uint64_t tsc = 0, deadline;
+
+	msr_get(vcpu, MSR_TSC, &tsc);
+	deadline = tsc + 5ull * khz;
+	ACTS(vcpu, WR(0x6e0, deadline), HALT(0x66), EOI_X2);
+	msr_get(vcpu, MSR_TSC, &tsc);
+	EXPECT(tsc >= deadline, "at %d kHz %lu ticks too early", khz, deadline - tsc);
+}
+
 TEST(timer_deadline)
 {
 	struct vm *vm = lapic_vm(0);
 	struct vcpu *vcpu;
-	uint64_t tsc = 0;
-	int khz;
 
 	NEED(vm->fd, KVM_CAP_TSC_DEADLINE_TIMER);
 	vcpu = lapic_vcpu(vm, 0);
 	ACTS(vcpu, TO_X2, WR(0x6e0, 1), NOTHING, RD(0x6e0, 0), WR(0x832, 0x40066), WR(0x838, 5), RD(0x838, 0), RD(0x839, 0),
 		WR(0x6e0, 1), HALT(0x66), EOI_X2, RD(0x6e0, 0));
-	khz = IOCTL(vcpu->fd, KVM_GET_TSC_KHZ, 0);
-	msr_get(vcpu, MSR_TSC, &tsc);
-	ACTS(vcpu, WR(0x6e0, tsc + 5ull * khz), HALT(0x66), EOI_X2, WR(0x6e0, ~0ull >> 1), NOTHING, RD(0x6e0, ~0ull >> 1),
-		WR(0x6e0, 0), RD(0x6e0, 0), WR(0x6e0, ~0ull >> 1), WR(0x832, 0x66), RD(0x6e0, 0));
+	deadline_passes(vcpu);
+	ACTS(vcpu, WR(0x6e0, ~0ull >> 1), NOTHING, RD(0x6e0, ~0ull >> 1),
+		WR(0x6e0, 0), RD(0x6e0, 0));
+	if (kvm_capability(vm->fd, KVM_CAP_TSC_CONTROL)) {
+		IOCTL(vcpu->fd, KVM_SET_TSC_KHZ, IOCTL(vcpu->fd, KVM_GET_TSC_KHZ, 0) / 4);
+		deadline_passes(vcpu);
+	}
+	ACTS(vcpu, WR(0x6e0, ~0ull >> 1), WR(0x832, 0x66), RD(0x6e0, 0));
 }

@@ -8,6 +8,7 @@
  */
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "guest.h"
 
@@ -166,4 +167,101 @@ TEST(kvmclock_two)
 	guest_expect(two, 1, "goes on");
 	b = page_check(two, 0x9000, "second");
 	EXPECT(a.mul == b.mul && a.shift == b.shift, "two rates");
+}
+
+/* ---- a TSC of another rate ---- */
+
+GUEST(counting, 64, "1: rdtsc\n shl $32, %rdx\n or %rdx, %rax\n mov %rax, %rbx\n out %eax, $0xe0\n jmp 1b\n");
+
+struct reading {
+	uint64_t before, tsc, after;	/* the machine's own counts around it */
+};
+
+/* As the VMM sees the guest's TSC, and as the guest does. */
+static struct reading tsc_read(struct vcpu *vcpu, int by_guest)
+{
+	struct reading r = { .before = __builtin_ia32_rdtsc() };
+	struct kvm_regs regs;
+
+	if (by_guest) {
+		guest_report(vcpu);
+		regs_get(vcpu, &regs);
+		r.tsc = regs.rbx;
+	} else {
+		REQUIRE(msr_get(vcpu, MSR_TSC, &r.tsc), "no TSC");
+	}
+	r.after = __builtin_ia32_rdtsc();
+	return r;
+}
+
+static void rate_check(struct vcpu *vcpu, uint64_t times, uint64_t by, const char *what)
+{
+	for (int by_guest = 0; by_guest < 2; by_guest++) {
+		struct reading a = tsc_read(vcpu, by_guest), b;
+		uint64_t least, most;
+
+		usleep(20000);
+		b = tsc_read(vcpu, by_guest);
+		least = (b.before - a.after) * times / by;
+		most = (b.after - a.before) * times / by;
+		EXPECT(b.tsc - a.tsc + 2 >= least && b.tsc - a.tsc <= most + 2, "%s, %s: %lu is not between %lu and %lu", what,
+		       by_guest ? "RDTSC" : "KVM_GET_MSRS", b.tsc - a.tsc, least, most);
+	}
+}
+
+TEST(tsc_scaled)
+{
+	struct vcpu *vcpu = GUEST_CREATE(counting, 64);
+	uint64_t own, start;
+
+	NEED(vcpu->vm->sys, KVM_CAP_TSC_CONTROL);
+	own = IOCTL(vcpu->fd, KVM_GET_TSC_KHZ, 0);
+	rate_check(vcpu, 1, 1, "its own rate");
+	IOCTL(vcpu->fd, KVM_SET_TSC_KHZ, own * 2);
+	EXPECT((uint64_t)IOCTL(vcpu->fd, KVM_GET_TSC_KHZ, 0) == own * 2, "not as set");
+	rate_check(vcpu, 2, 1, "twice as fast");
+	IOCTL(vcpu->fd, KVM_SET_TSC_KHZ, own / 4);
+	rate_check(vcpu, own / 4, own, "a fourth");
+	REQUIRE(msr_set(vcpu, MSR_TSC, 1000), "KVM_SET_MSRS");
+	REQUIRE(msr_get(vcpu, MSR_TSC, &start) && start >= 1000 && start < 1000 + own * 10000, "set to 1000, reads %lu", start);
+	rate_check(vcpu, own / 4, own, "a fourth, from 1000");
+	EXPECT(ioctl_try(vcpu->fd, KVM_SET_TSC_KHZ, (void *)0x7ffffffful) == -22, "too fast");
+	EXPECT(ioctl_try(vcpu->fd, KVM_SET_TSC_KHZ, (void *)0xfffffffful) == -22, "much too fast");
+	EXPECT((uint64_t)IOCTL(vcpu->fd, KVM_GET_TSC_KHZ, 0) == own / 4, "not as it was");
+	IOCTL(vcpu->fd, KVM_SET_TSC_KHZ, 0);
+	EXPECT((uint64_t)IOCTL(vcpu->fd, KVM_GET_TSC_KHZ, 0) == own, "0 is not its own rate");
+	rate_check(vcpu, 1, 1, "its own rate again");
+}
+
+TEST(tsc_scaled_clock)
+{
+	struct vcpu *vcpu = GUEST_CREATE(clock_on, 64);
+
+	NEED(vcpu->vm->sys, KVM_CAP_TSC_CONTROL);
+	IOCTL(vcpu->fd, KVM_SET_TSC_KHZ, IOCTL(vcpu->fd, KVM_GET_TSC_KHZ, 0) * 3l);
+	guest_expect(vcpu, 0x9001, "reads as written");
+	guest_expect(vcpu, 1, "goes on");
+	page_check(vcpu, 0x9000, "three times as fast");
+	usleep(50000);
+	page_check(vcpu, 0x9000, "later");
+}
+
+/* The VM's rate is that of vCPUs made from then on. */
+TEST(tsc_scaled_vm)
+{
+	struct vm *vm = vm_create(GUEST_MEMORY);
+	struct vcpu *one, *two;
+	uint64_t own, tsc;
+
+	NEED(vm->fd, KVM_CAP_VM_TSC_CONTROL);
+	own = IOCTL(vm->fd, KVM_GET_TSC_KHZ, 0);
+	EXPECT(ioctl_try(vm->fd, KVM_SET_TSC_KHZ, (void *)0x7ffffffful) == -22, "too fast");
+	IOCTL(vm->fd, KVM_SET_TSC_KHZ, own * 5);
+	one = vcpu_create(vm, 0);
+	EXPECT((uint64_t)IOCTL(one->fd, KVM_GET_TSC_KHZ, 0) == own * 5, "the vCPU's rate");
+	REQUIRE(msr_get(one, MSR_TSC, &tsc) && tsc < own * 5 * 100000, "a new vCPU's TSC is %lu", tsc);
+	IOCTL(vm->fd, KVM_SET_TSC_KHZ, 0);
+	two = vcpu_create(vm, 1);
+	EXPECT((uint64_t)IOCTL(two->fd, KVM_GET_TSC_KHZ, 0) == own, "the second vCPU's rate");
+	EXPECT((uint64_t)IOCTL(one->fd, KVM_GET_TSC_KHZ, 0) == own * 5, "the first vCPU's rate");
 }

@@ -67,6 +67,8 @@ static int value_ok(u32 field, u64 value)
 		return !(value >> 32);
 	case STATE_TSC_AUX:
 		return !(value >> 32) && (cpu_has_tsc_aux || !value);
+	case STATE_TSC_RATIO:
+		return value <= tsc_ratio_max;
 	case STATE_XCR0:
 		return fpu_mask ? fpu_xcr0_valid(value, fpu_mask) : value == FPU_XCR0_RESET;
 	default:

@@ -45,6 +45,7 @@ struct vcpu_arch {
 			u64 dr[4];
 			u64 xcr0;
 			u64 tsc_aux;
+			u64 tsc_ratio;	/* 0: not scaled */
 			u64 debug;	/* STATE_DEBUG_*: the VMM debugs; 0: the guest's own debugging only */
 			struct events events;
 		};
@@ -107,6 +108,7 @@ extern const struct backend *backend;
 
 /* ---- guest/ ---- */
 extern int cpu_has_ibpb, cpu_has_tsc_aux;
+extern u64 tsc_ratio_max;			/* 0: the CPU cannot scale a guest's TSC */
 void fpu_init(void);				/* boot: which components there are */
 #define FPU_XCR0_RESET 0x1ull
 extern u64 fpu_mask;				/* XCR0 bits that a guest may set; 0: no XSAVE */

@@ -319,6 +319,8 @@ static inline void load(struct cpu *cpu, struct vcpu *v)
 		dr_swap(cpu->dr, v->arch.dr);
 	if (v->arch.tsc_aux != cpu->tsc_aux)
 		wrmsr(MSR_TSC_AUX, v->arch.tsc_aux);
+	if (unlikely(v->arch.tsc_ratio))
+		wrmsr(MSR_TSC_RATIO, v->arch.tsc_ratio);
 	predictor_switch(cpu, v);
 	vmload(v->arch.vmcb_pa);
 }
@@ -326,6 +328,8 @@ static inline void load(struct cpu *cpu, struct vcpu *v)
 static inline void unload(struct cpu *cpu, struct vcpu *v)
 {
 	vmsave(v->arch.vmcb_pa);
+	if (unlikely(v->arch.tsc_ratio))
+		wrmsr(MSR_TSC_RATIO, TSC_RATIO_ONE);
 	if (v->arch.tsc_aux != cpu->tsc_aux)
 		wrmsr(MSR_TSC_AUX, cpu->tsc_aux);
 	if (unlikely(v->arch.dr_live))

@@ -37,6 +37,7 @@ static INIT const char *svm_missing(void)
 		return "SVM (AMD-V) is switched off by the firmware: switch on \"SVM Mode\" in its set-up";
 	svm_features = cpuid(0x8000000a, 0).edx;
 	svm_asids = cpuid(0x8000000a, 0).ebx;
+	tsc_ratio_max = svm_features & SVM_TSC_RATIO ? 0xffffffffffull : 0;	/* 15.30.5 */
 	if (!(svm_features & SVM_NP))
 		return "this CPU has SVM but no nested paging";
 	if (svm_asids < 4)

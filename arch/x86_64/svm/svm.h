@@ -12,8 +12,11 @@
 
 /* CPUID 0x8000000a:EDX of this machine (APM vol. 3, E.4.9). */
 #define SVM_NP 0x1u
+#define SVM_TSC_RATIO 0x10u
 #define SVM_NRIPS 0x8u
 #define SVM_FLUSH_ASID 0x40u
+#define MSR_TSC_RATIO 0xc0000104
+#define TSC_RATIO_ONE (1ull << 32)	/* the service VM's */
 extern u32 svm_features;
 
 extern u64 svm_iopm_pa, svm_guest_msrpm_pa;

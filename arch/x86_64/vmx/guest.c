@@ -277,5 +277,7 @@ void vmx_refresh(struct vcpu *v)
 	if (!(v->arch.debug & STATE_DEBUG_MSRS))
 		proc |= PROC_MSR_BITMAP;
 	vmx_proc_set(v, proc);
+	if (tsc_ratio_max)
+		vmwrite(VMCS_TSC_MULTIPLIER, v->arch.tsc_ratio ? v->arch.tsc_ratio : TSC_RATIO_ONE);
 	vmx_nmi_block(v, v->arch.events.nmi_masked);
 }

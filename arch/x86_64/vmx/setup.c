@@ -59,7 +59,7 @@ static const struct control {
 	{ MSR_VMX_TRUE_PIN, &vmx_guest_controls.pin, PIN_INTR | PIN_NMI | PIN_VIRTUAL_NMI, PIN_TIMER },
 	{ MSR_VMX_TRUE_PROC, &vmx_guest_controls.proc, PROC_TSC_OFFSET | PROC_HLT | PROC_MWAIT | PROC_RDPMC |
 	  PROC_CR8_LOAD | PROC_TPR_SHADOW | PROC_MOV_DR | PROC_IO | PROC_MSR_BITMAP | PROC_MONITOR | PROC_SECONDARY, 0 },
-	{ MSR_VMX_PROC2, &vmx_guest_controls.proc2, PROC2_NEEDED, PROC2_RDTSCP | PROC2_INVPCID },
+	{ MSR_VMX_PROC2, &vmx_guest_controls.proc2, PROC2_NEEDED, PROC2_RDTSCP | PROC2_INVPCID | PROC2_TSC_SCALING },
 	{ MSR_VMX_TRUE_EXIT, &vmx_guest_controls.exit, EXIT_NEEDED, 0 },
 	{ MSR_VMX_TRUE_ENTRY, &vmx_guest_controls.entry, ENTRY_NEEDED, 0 },
 };
@@ -196,6 +196,7 @@ INIT void vmx_maps_init(struct pool *pool)
 	for (i = MSR_STAR; i <= MSR_SFMASK; i++)
 		msr_bitmap_set(map, i, 2, 1);
 	vmx_timer_ticks = timer_ticks();
+	tsc_ratio_max = vmx_guest_controls.proc2 & PROC2_TSC_SCALING ? ~0ull : 0;
 	vmx_flushes = flushes();
 	vmx_memtype_init();
 	trap_gate(VECTOR_NMI, vmx_trap_nmi);

@@ -52,6 +52,8 @@ static inline u64 read_cr3(void) { u64 v; asm volatile("mov %%cr3, %0" : "=r"(v)
 /* VM instructions' failure is a broken invariant: all operands are our own. */
 void vmx_failed(const char *what, u64 operand) NORETURN;
 
+#define TSC_RATIO_ONE (1ull << 48)	/* 25.6.5 */
+
 static inline u64 vmread(u64 field)
 {
 	u64 value;
