@@ -29,7 +29,7 @@ ABI_OPS(OP_CHECK)
 static_assert(sizeof(struct ring) == RING_BYTES);
 
 static DEFINE_PER_CPU(struct ring *, cpu_ring);
-static DEFINE_PER_CPU(u64[OPX_COUNT], cpu_count);
+DEFINE_PER_CPU(u64[OPX_COUNT], ring_counts);
 static enum cpuhp_state ring_hotplug;
 static bool ring_kept;	/* the module stays: rings survive their CPU going offline */
 
@@ -47,7 +47,7 @@ static __always_inline s64 ring_serve(struct ring *ring, enum op_index op, u32 h
 	e->length = length;
 	e->arg = arg;
 	WRITE_ONCE(ring->submit, n + 1);
-	__this_cpu_inc(cpu_count[op]);
+	__this_cpu_inc(ring_counts[op]);
 	rc = arch_hypercall(HC_DOORBELL, 0);
 	if (unlikely(rc)) {
 		WRITE_ONCE(ring->submit, n);
@@ -93,19 +93,13 @@ s64 ring_call(enum op_index op, u32 handle, u64 arg, const void *in, u32 in_leng
 	return rc;
 }
 
-s64 ring_run(u32 handle)
-{
-	__this_cpu_inc(cpu_count[OPX_KVM_RUN]);
-	return arch_hypercall(HC_RUN, handle);
-}
-
 u64 ring_count(enum op_index op)
 {
 	u64 sum = 0;
 	int cpu;
 
 	for_each_possible_cpu(cpu)
-		sum += per_cpu(cpu_count, cpu)[op];
+		sum += per_cpu(ring_counts, cpu)[op];
 	return sum;
 }
 

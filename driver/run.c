@@ -63,7 +63,8 @@ static int run_enter(struct vcpu *v)
 	}
 	arch_run_enter(v);
 	current->flags |= PF_VCPU;
-	rc = ring_run(v->handle);
+	__this_cpu_inc(ring_counts[OPX_KVM_RUN]);
+	rc = arch_hypercall(HC_RUN, v->handle);
 	WRITE_ONCE(v->in_guest, 0);
 	local_irq_enable();
 	current->flags &= ~PF_VCPU;

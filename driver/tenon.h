@@ -78,10 +78,8 @@ void ring_end(void);
  */
 s64 ring_call(enum op_index op, u32 handle, u64 arg, const void *in, u32 in_length, void *out);
 
-/* KVM_RUN. Interrupts off; returns after the guest's next exit. */
-s64 ring_run(u32 handle);
-
-/* Ring entries of one operation, summed over all CPUs. */
+/* Calls of each operation by this CPU; of one, summed over all CPUs. KVM_RUN (run.c) needs no ring. */
+DECLARE_PER_CPU(u64[OPX_COUNT], ring_counts);
 u64 ring_count(enum op_index op);
 
 /* ---- ioctl tables ---- */

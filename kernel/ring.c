@@ -66,14 +66,15 @@ static NOINLINE s64 ring_serve(struct cpu *cpu)
 static s64 run(struct cpu *cpu, u64 handle)
 {
 	struct vcpu *v;
+	s64 result;
 	int err;
 
 	v = vcpu_get(handle, &err);
 	if (!v)
 		return err;
-	err = machine_vcpu_run(cpu, v);
+	result = machine_vcpu_run(cpu, v);
 	vcpu_put(handle);
-	return err;
+	return result;
 }
 
 s64 hypercall(struct cpu *cpu, u64 number, u64 arg)

@@ -41,8 +41,7 @@ void resume_events(struct vcpu *v, u32 flags, const struct exit_resume *in)
 /* The ring's way to run a vCPU; HC_RUN is the short one. */
 int machine_vcpu_run(struct cpu *cpu, struct vcpu *v)
 {
-	backend->run(cpu, v);
-	return 0;
+	return backend->run(cpu, v);
 }
 
 void machine_vm_init(struct vm *vm) { }

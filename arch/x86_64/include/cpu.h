@@ -87,6 +87,16 @@ static inline void wrmsr(u32 msr, u64 value)
 	asm volatile("wrmsr" : : "c"(msr), "a"((u32)value), "d"((u32)(value >> 32)) : "memory");
 }
 
+/* By halves, which need no putting together. */
+static inline void msr_swap(u32 msr, u64 *save, const u64 *load)
+{
+	u32 *to = (u32 *)save;
+	const u32 *from = (const u32 *)load;
+
+	asm volatile("rdmsr" : "=a"(to[0]), "=d"(to[1]) : "c"(msr));
+	asm volatile("wrmsr" : : "c"(msr), "a"(from[0]), "d"(from[1]) : "memory");
+}
+
 static inline u64 rdtsc(void)
 {
 	u32 lo, hi;

@@ -300,6 +300,7 @@ static int exit_xsetbv(struct cpu *cpu, struct vcpu *v)
 	if (guest_cpl(v) || (u32)v->arch.regs.rcx || !fpu_xcr0_valid(value, fpu_mask))
 		return exit_gp(cpu, v);
 	xsetbv(value);
+	v->arch.xcr0 = value;
 	guest_skip(v, 3);
 	return 0;
 }

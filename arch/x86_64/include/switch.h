@@ -71,15 +71,12 @@ static inline void fpu_load(struct cpu *cpu, struct vcpu *v)
 		xcr0_change(mask, v->arch.xcr0);
 }
 
-/* QEMU 7.2 does not intercept XSETBV: the guest's XCR0 is read too. */
 static inline void fpu_unload(struct cpu *cpu, struct vcpu *v)
 {
 	u64 mask = fpu_mask;
 
-	if (likely(mask)) {
-		v->arch.xcr0 = xgetbv();
+	if (likely(mask))
 		xcr0_change(v->arch.xcr0, mask);
-	}
 	fpu_save(v->arch.fpu, mask);
 	fpu_restore(cpu->fpu, mask);
 	if (unlikely(cpu->xss))

@@ -88,7 +88,7 @@ struct backend {
 	void (*service_init)(struct cpu *cpu, const struct service_entry *e);
 	void (*service_loop)(struct cpu *cpu) NORETURN;
 	int (*vcpu_init)(struct vcpu *v);		/* 0 or -ENOMEM */
-	void (*run)(struct cpu *cpu, struct vcpu *v);	/* KVM_RUN: takes over the exit page, stays in the guest until there is an exit for the driver */
+	int (*run)(struct cpu *cpu, struct vcpu *v);	/* KVM_RUN, 0: takes over the exit page, stays in the guest until there is an exit for the driver */
 	void (*open)(struct vcpu *v);			/* before what follows of a vCPU that is not loaded; then close */
 	void (*close)(struct vcpu *v);
 	int (*state_get)(struct vcpu *v, u32 field, u64 *value);	/* STATE_*; 0: not in the state block */

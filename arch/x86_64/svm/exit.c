@@ -334,11 +334,13 @@ static inline void unload(struct cpu *cpu, struct vcpu *v)
 		wrmsr(MSR_TSC_AUX, cpu->tsc_aux);
 	if (unlikely(v->arch.dr_live))
 		dr_swap(v->arch.dr, cpu->dr);
+	if (likely(fpu_mask))
+		v->arch.xcr0 = xgetbv();	/* QEMU 7.2 does not intercept XSETBV */
 	fpu_unload(cpu, v);
 	vmload(cpu->vmcb_pa);
 }
 
-void svm_run(struct cpu *cpu, struct vcpu *v)
+int svm_run(struct cpu *cpu, struct vcpu *v)
 {
 	struct vmcb *b = v->arch.vmcb;
 	u32 special;
@@ -361,4 +363,5 @@ void svm_run(struct cpu *cpu, struct vcpu *v)
 		}
 	} while (!dispatch_exit(cpu, v, b->exit_code));
 	unload(cpu, v);
+	return 0;
 }

@@ -3,8 +3,8 @@
  * entry.S - the world switch: general registers in, VMLAUNCH or VMRESUME,
  * general registers out. RSP travels in the VMCS. All else is C's.
  *
- * vmx_enter: RDI = struct gprs *, ESI = launched, RDX = the address of attention;
- * EAX = ENTER_*, or 0. Every register but RBP and RSP is lost: called by the inline
+ * vmx_enter: RDI = struct gprs *, RSI = the address of launched, RDX = of attention;
+ * EAX = ENTER_*, or 0. Every register but RBX, RBP and RSP is lost: called by the inline
  * function of vmx.h only, which says so to the compiler.
  *
  * An NMI may come in VMX root, between the caller's look at what it is sent
@@ -20,13 +20,14 @@
 	.globl	vmx_enter, vmx_exit, vmx_trap_nmi
 vmx_enter:
 	pushq	%rbp
+	pushq	%rbx
 	pushq	%rdi
 	movl	$VMCS_HOST_RSP, %eax
 	vmwrite	%rsp, %rax
 vmx_window:
 	cmpl	$0, (%rdx)
 	jne	vmx_aborted
-	testl	%esi, %esi
+	cmpl	$0, (%rsi)
 	/* in: two mirror columns; MOV keeps the flags */
 	movq	0x00(%rdi), %rax
 	movq	0x08(%rdi), %rbx
@@ -74,6 +75,7 @@ vmx_exit:
 	movq	%r15, 0x78(%rax)
 	xorl	%eax, %eax
 2:	popq	%rdi
+	popq	%rbx
 	popq	%rbp
 	ret
 

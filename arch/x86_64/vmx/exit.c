@@ -333,7 +333,7 @@ static const struct exit_row exits[REASON_COUNT] = {
 };
 
 /* 0: enter again, 1: for the driver. */
-static int dispatch_exit(struct cpu *cpu, struct vcpu *v, u32 reason)
+static int dispatch_exit(struct cpu *cpu, struct vcpu *v, u64 reason)
 {
 	if (likely(reason < REASON_COUNT && exits[reason].fn)) {
 		v->page->exits[exits[reason].stat]++;
@@ -343,27 +343,37 @@ static int dispatch_exit(struct cpu *cpu, struct vcpu *v, u32 reason)
 	return exit_unknown(v, reason);
 }
 
+/* The guest was not entered: an NMI just before, or the state is not what an entry takes (31.4, 27.8). */
+static NOINLINE int exit_not_entered(struct cpu *cpu, struct vcpu *v, int result)
+{
+	if (result == ENTER_ATTENTION)
+		return exit_aborted(cpu, v);
+	events_cancel(v);
+	return exit_refused(v, vmread(result ? VMCS_INSTRUCTION_ERROR : VMCS_EXIT_REASON));
+}
+
 static inline int guest_enter(struct cpu *cpu, struct vcpu *v)
 {
 	struct vmx_vcpu *x = v->arch.vmx;
-	u32 reason, info;
+	u64 reason;
 	int result;
+	u32 info;
 
+	/* No address in it is worth a stack slot over the switch, which keeps only this register. */
+	asm("" : "+b"(v));
 	if (unlikely(v->arch.work))
 		event_in(v);
 	if (unlikely(x->unfit))
 		vmx_shadow_fit(v);
 	tlb_in(cpu, v);
-	result = vmx_enter(&v->arch.regs, x->launched, &cpu->attention);
+	result = vmx_enter(&v->arch.regs, &x->launched, &cpu->attention);
 	WRITE_ONCE(v->in_guest, 0);
-	if (unlikely(result == ENTER_ATTENTION))
-		return exit_aborted(cpu, v);
-	reason = (u32)vmread(result ? VMCS_INSTRUCTION_ERROR : VMCS_EXIT_REASON);
-	if (unlikely(result || (reason & REASON_FAILED))) {
-		events_cancel(v);
-		return exit_refused(v, reason);	/* of the exit, or the instruction's error number (31.4) */
-	}
-	x->launched = 1;
+	if (unlikely(result))
+		return exit_not_entered(cpu, v, result);
+	reason = vmread(VMCS_EXIT_REASON);
+	if (unlikely(reason & REASON_FAILED))
+		return exit_not_entered(cpu, v, 0);
+	v->arch.vmx->launched = 1;
 	info = (u32)vmread(VMCS_VECTORING);
 	/* Both as they were before the entry. */
 	if (unlikely((info & EVENT_VALID) || v->arch.work || v->arch.events.nmi_masked)) {
@@ -415,8 +425,11 @@ static void domain_flush(void)
 /* A guest's x2APIC is the processor's affair where it can be; an xAPIC's page is the driver's (30.1 to 30.5). */
 static void apicv_load(struct vcpu *v, const struct lapic_page *p)
 {
-	u32 on = (READ_ONCE(p->mode) & (LAPIC_MODE_ON | LAPIC_MODE_X2)) == (LAPIC_MODE_ON | LAPIC_MODE_X2), i;
+	u32 mode = READ_ONCE(p->mode), on, i;
 
+	if (likely(!(mode & LAPIC_MODE_X2) && !v->arch.apicv))
+		return;
+	on = (mode & (LAPIC_MODE_ON | LAPIC_MODE_X2)) == (LAPIC_MODE_ON | LAPIC_MODE_X2);
 	if (unlikely(on != v->arch.apicv)) {
 		v->arch.apicv = on;
 		v->arch.work = 1;
@@ -441,8 +454,7 @@ static inline void load(struct cpu *cpu, struct vcpu *v)
 	}
 	if (v->arch.tsc_aux != cpu->tsc_aux)
 		wrmsr(MSR_TSC_AUX, v->arch.tsc_aux);
-	cpu->kernel_gs_base = rdmsr(MSR_KERNEL_GS_BASE);
-	wrmsr(MSR_KERNEL_GS_BASE, x->slot[SLOT_KERNEL_GS_BASE]);
+	msr_swap(MSR_KERNEL_GS_BASE, &cpu->kernel_gs_base, &x->slot[SLOT_KERNEL_GS_BASE]);
 	syscall_msrs(cpu->syscall_msr, &x->slot[SLOT_STAR]);
 	cr2_swap(&cpu->cr2, &x->slot[SLOT_CR2]);
 	predictor_switch(cpu, v);
@@ -456,8 +468,7 @@ static inline void unload(struct cpu *cpu, struct vcpu *v)
 
 	cr2_swap(&x->slot[SLOT_CR2], &cpu->cr2);
 	syscall_msrs(&x->slot[SLOT_STAR], cpu->syscall_msr);
-	x->slot[SLOT_KERNEL_GS_BASE] = rdmsr(MSR_KERNEL_GS_BASE);
-	wrmsr(MSR_KERNEL_GS_BASE, cpu->kernel_gs_base);
+	msr_swap(MSR_KERNEL_GS_BASE, &x->slot[SLOT_KERNEL_GS_BASE], &cpu->kernel_gs_base);
 	if (v->arch.tsc_aux != cpu->tsc_aux)
 		wrmsr(MSR_TSC_AUX, cpu->tsc_aux);
 	if (unlikely(v->arch.dr_live)) {
@@ -468,7 +479,7 @@ static inline void unload(struct cpu *cpu, struct vcpu *v)
 }
 
 
-void vmx_run(struct cpu *cpu, struct vcpu *v)
+int vmx_run(struct cpu *cpu, struct vcpu *v)
 {
 	vmptrld(v->arch.vmcb_pa);
 	resume(v);
@@ -478,4 +489,5 @@ void vmx_run(struct cpu *cpu, struct vcpu *v)
 	unload(cpu, v);
 	vmclear(v->arch.vmcb_pa);
 	vmptrld(cpu->vmcb_pa);
+	return 0;
 }

@@ -134,7 +134,7 @@ int vmx_vcpu_init(struct vcpu *v)
 
 void vmx_get_regs(struct vcpu *v, struct abi_regs *r)
 {
-	memcpy(r, &v->arch.regs, sizeof(v->arch.regs));
+	*(struct gprs *)r = v->arch.regs;	/* the same order */
 	r->rsp = vmread(VMCS_GUEST_RSP);
 	r->rip = vmread(VMCS_GUEST_RIP);
 	r->rflags = vmread(VMCS_GUEST_RFLAGS);
@@ -142,7 +142,7 @@ void vmx_get_regs(struct vcpu *v, struct abi_regs *r)
 
 void vmx_set_regs(struct vcpu *v, const struct abi_regs *r)
 {
-	memcpy(&v->arch.regs, r, sizeof(v->arch.regs));
+	v->arch.regs = *(const struct gprs *)r;
 	vmwrite(VMCS_GUEST_RSP, r->rsp);
 	vmwrite(VMCS_GUEST_RIP, r->rip);
 	vmwrite(VMCS_GUEST_RFLAGS, r->rflags | RFLAGS_FIXED);
@@ -164,22 +164,13 @@ static const u8 vmcs_segment[SEG_COUNT] = {
 	VSEG_ES, VSEG_CS, VSEG_SS, VSEG_DS, VSEG_FS, VSEG_GS, [SEG_LDTR] = VSEG_LDTR, [SEG_TR] = VSEG_TR,
 };
 
-struct state_segment vmx_segment(u32 i)
+static struct state_segment segment_get(u32 i)
 {
-	u32 s = vmcs_segment[i], rights;
-
 	if (i == SEG_GDTR)
 		return (struct state_segment) { 0, 0, (u32)vmread(VMCS_GUEST_GDTR_LIMIT), vmread(VMCS_GUEST_GDTR_BASE) };
 	if (i == SEG_IDTR)
 		return (struct state_segment) { 0, 0, (u32)vmread(VMCS_GUEST_IDTR_LIMIT), vmread(VMCS_GUEST_IDTR_BASE) };
-	rights = (u32)vmread(VMCS_GUEST_RIGHTS + 2 * s);
-	return (struct state_segment) {
-		.selector = (u16)vmread(VMCS_GUEST_SELECTOR + 2 * s),
-		/* AVL, L, D/B and G follow P there, and P = 0 says "unusable". */
-		.attr = (u16)((rights & (rights & RIGHTS_UNUSABLE ? 0x7f : 0xff)) | (rights >> 4 & 0xf00)),
-		.limit = (u32)vmread(VMCS_GUEST_LIMIT + 2 * s),
-		.base = vmread(VMCS_GUEST_BASE + 2 * s),
-	};
+	return vmx_segment(vmcs_segment[i]);
 }
 
 /* The accessed bit is set in all but LDTR, as KVM does for VMMs that leave it out. */
@@ -220,7 +211,7 @@ int vmx_state_get(struct vcpu *v, u32 field, u64 *value)
 	struct state_segment s;
 
 	if (field < STATE_CR0) {
-		s = vmx_segment(field / 2);
+		s = segment_get(field / 2);
 		*value = ((u64 *)&s)[field & 1];
 		return 1;
 	}

@@ -237,7 +237,7 @@ static int service_enter(struct cpu *cpu)
 
 	if (unlikely(service_begin(cpu)))
 		invept(INVALIDATE_SINGLE, vmx_eptp(service_pt_root()));
-	result = vmx_enter(&cpu->regs, cpu->launched, &cpu->attention);
+	result = vmx_enter(&cpu->regs, &cpu->launched, &cpu->attention);
 	WRITE_ONCE(cpu->in_service, 0);
 	return result;
 }

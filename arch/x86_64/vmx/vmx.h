@@ -114,12 +114,12 @@ static inline u64 vmx_eptp(u64 root)
  * instruction; ENTER_ATTENTION: not entered, *attention is not 0.
  */
 enum { ENTER_REFUSED = 1, ENTER_ATTENTION = 2 };
-static inline int vmx_enter(struct gprs *regs, u32 launched, const u32 *attention)
+static inline int vmx_enter(struct gprs *regs, const u32 *launched, const u32 *attention)
 {
 	int result;
 
 	asm volatile("call vmx_enter" : "=a"(result), "+D"(regs), "+S"(launched), "+d"(attention) : :
-		     "rbx", "rcx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "cc", "memory");
+		     "rcx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "cc", "memory");
 	return result;
 }
 extern u8 vmx_exit[], vmx_trap_nmi[];
@@ -141,6 +141,20 @@ static inline void vmx_skip(void)
 static inline u32 vmx_cpl(void)
 {
 	return vmread(VMCS_GUEST_RIGHTS + 2 * VSEG_SS) >> 5 & 3;
+}
+
+/* One with a selector: of enum vmcs_segment, whose first six are numbered as SEG_*. */
+static inline struct state_segment vmx_segment(u32 s)
+{
+	u32 rights = (u32)vmread(VMCS_GUEST_RIGHTS + 2 * s);
+
+	return (struct state_segment) {
+		.selector = (u16)vmread(VMCS_GUEST_SELECTOR + 2 * s),
+		/* AVL, L, D/B and G follow P there, and P = 0 says "unusable". */
+		.attr = (u16)((rights & 0xff & ~(rights / RIGHTS_UNUSABLE << 7)) | (rights >> 4 & 0xf00)),
+		.limit = (u32)vmread(VMCS_GUEST_LIMIT + 2 * s),
+		.base = vmread(VMCS_GUEST_BASE + 2 * s),
+	};
 }
 
 /* An NMI's exit blocks further ones as its delivery would (28.3.3): until an IRET. */
@@ -173,7 +187,6 @@ void vmx_proc_set(struct vcpu *v, u32 proc);
 
 /* The backend operations of guest.c; contracts in vcpu_arch.h. */
 int vmx_vcpu_init(struct vcpu *v);
-struct state_segment vmx_segment(u32 i);	/* of the current VMCS */
 void vmx_open(struct vcpu *v);
 void vmx_close(struct vcpu *v);
 int vmx_state_get(struct vcpu *v, u32 field, u64 *value);
@@ -186,6 +199,6 @@ void vmx_event_inject(struct vcpu *v, u64 event);
 u32 vmx_event_blocked(struct vcpu *v);
 void vmx_event_windows(struct vcpu *v, u32 windows);
 void vmx_event_step(struct vcpu *v, int on);
-void vmx_run(struct cpu *cpu, struct vcpu *v);
+int vmx_run(struct cpu *cpu, struct vcpu *v);
 
 #endif
