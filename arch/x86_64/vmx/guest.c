@@ -9,7 +9,6 @@
  * the processor holds the service VM's MSRs, CR2, FPU state and debug registers.
  * See: SDM vol. 3, 25.4 (guest state), 27.3 (what an entry checks).
  */
-#include <string.h>
 #include "vmx.h"
 #include "phys.h"
 #include "errno.h"
