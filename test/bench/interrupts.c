@@ -48,6 +48,14 @@ GUEST_LOOP(icr_nop, WRMSR(0x830, 0x44040) NOP_WINDOW);
 GUEST_LOOP(icr_hlt, WRMSR(0x830, 0x44040) HLT_WINDOW);
 GUEST_LOOP(deadline, WRMSR(0x6e0, 1) NOP_WINDOW);
 
+/* A deadline ahead of a guest that is busy: how late its handler is. The handler counts. */
+#define AHEAD 20000
+#define HANDLED "0x3f000"
+GUEST(handler_counts, 64, "incl " HANDLED "\n push %rax\n push %rcx\n push %rdx\n mov $0x80b, %ecx\n xor %eax, %eax\n xor %edx, %edx\n wrmsr\n"
+	"pop %rdx\n pop %rcx\n pop %rax\n iretq\n");
+GUEST_LOOP(ahead, "mov " HANDLED ", %esi\n rdtsc\n add $20000, %eax\n adc $0, %edx\n mov $0x6e0, %ecx\n wrmsr\n sti\n"
+	"2: cmp " HANDLED ", %esi\n je 2b\n cli\n");
+
 static int no_chips(void)
 {
 	return !kvm_capability(kvm_open(), KVM_CAP_IRQCHIP);
@@ -70,6 +78,10 @@ TEST(own_interrupts)
 	vcpu = with_lapic(BENCH_GUEST(deadline, CHIPS_QUIET));
 	REQUIRE(msr_set(vcpu, MSR_LVT_TIMER, DEADLINE_MODE | VECTOR), "no deadline mode");
 	report("deadline_due", guest_loop(vcpu, 0) - nothing);
+	vcpu = with_lapic(BENCH_GUEST(ahead, CHIPS_QUIET));
+	LOAD(vcpu->vm, HANDLER, handler_counts);
+	REQUIRE(msr_set(vcpu, MSR_LVT_TIMER, DEADLINE_MODE | VECTOR), "no deadline mode");
+	report("deadline_late", guest_loop(vcpu, 0) - nothing - AHEAD);
 }
 
 /* ---- there and back */
