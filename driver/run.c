@@ -108,7 +108,7 @@ static int run_begin(struct vcpu *v)
 		if (rc <= 0)
 			return rc;
 	}
-	return immediate ? -EINTR : 1;
+	return immediate ? -EINTR : arch_run_ready(v);
 }
 
 long run_vcpu(struct vcpu *v)

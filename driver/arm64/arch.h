@@ -120,6 +120,8 @@ static inline int arch_run_begin(struct vcpu *v)
 	return 0;
 }
 
+/* Before the first entry: 1 when the vCPU is on, in the state that PSCI gave it; or what KVM_RUN returns. */
+int arch_run_ready(struct vcpu *v);
 /* Fill the driver's half for one entry. Interrupts off. */
 void arch_run_enter(struct vcpu *v);
 /* The guest came back: 1 = enter again, 0 = KVM_RUN returns 0, or -errno. */

@@ -291,14 +291,21 @@ void arch_run_enter(struct vcpu *v)
 	}
 }
 
-/* The VMM hears of a change of the timer's line by a return with -EINTR, as from KVM. */
-int arch_run_again(struct vcpu *v)
+int arch_run_ready(struct vcpu *v)
 {
-	bool told = v->run->s.regs.device_irq_level & KVM_ARM_DEV_EL1_VTIMER;
 	int rc = likely(!smp_load_acquire(&v->arch.power_off)) ? 1 : wait_for_power(v);
 
 	if (unlikely(rc > 0 && READ_ONCE(v->arch.on_pending)))
 		rc = psci_begin(v) ? : 1;
+	return rc;
+}
+
+/* The VMM hears of a change of the timer's line by a return with -EINTR, as from KVM. */
+int arch_run_again(struct vcpu *v)
+{
+	bool told = v->run->s.regs.device_irq_level & KVM_ARM_DEV_EL1_VTIMER;
+	int rc = arch_run_ready(v);
+
 	if (rc > 0 && v->entered && !v->exit->in.gic.on && !!v->exit->out.timer_level != told) {
 		v->run->exit_reason = KVM_EXIT_INTR;
 		return -EINTR;

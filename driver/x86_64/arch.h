@@ -246,6 +246,9 @@ int arch_run_begin(struct vcpu *v);
 /* The VMM has set request_interrupt_window: does it count? */
 bool arch_wants_window(struct vcpu *v);
 
+/* Before the first entry: nothing is left to wait for, arch_run_start() has done it. */
+static inline int arch_run_ready(struct vcpu *v) { return 1; }
+
 /* Fill the driver's half for one entry. Interrupts off. */
 static inline void arch_run_enter(struct vcpu *v)
 {

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
+#include <unistd.h>
 #include "vmm.h"
 
 #define VERSION_1_0 0x10000ull
@@ -310,10 +311,14 @@ TEST(cpu_on)
 {
 	struct vcpu *first = START(first), *second = vcpu_create(first->vm, 1, 1u << KVM_ARM_VCPU_POWER_OFF);
 	pthread_t thread;
+	uint64_t result;
 
 	LOAD(first->vm, 0x3000, second);
 	REQUIRE(!pthread_create(&thread, NULL, second_thread, second), "pthread_create");
-	EXPECT(expect_store(first, MMIO_BASE, 8) == 0, "CPU_ON");
+	/* It waits in KVM_RUN, and does not run the first's code, which it would begin with. */
+	usleep(20000);
+	result = expect_store(first, MMIO_BASE, 8);
+	EXPECT(result == 0, "CPU_ON: %lld", (long long)result);
 	run_until(first, KVM_EXIT_SYSTEM_EVENT);
 	EXPECT(second_saw[0] == 0x77, "X0 %llx", (unsigned long long)second_saw[0]);
 	EXPECT((second_saw[1] & 0xffffff) == 1, "MPIDR_EL1 %llx", (unsigned long long)second_saw[1]);
