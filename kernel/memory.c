@@ -13,6 +13,7 @@
 #define RECORD_OWNER(r) ((r) & 0xffffu)
 #define RECORD_SHARES(r) ((r) >> 16)
 #define SHARES_MAX 0xffffu
+#define PAIR(owner) (RECORD(owner, 0) * 0x100000001ull)	/* the records of two pages */
 
 static u32 *records;
 static u64 record_count;
@@ -62,20 +63,19 @@ static int in_table(u64 pa, u64 pages)
 
 int memory_move(u64 pa, u64 pages, u32 from, u32 to)
 {
-	u64 first = pa >> PAGE_SHIFT, i;
-	u32 old;
+	u64 *first = (u64 *)(records + (pa >> PAGE_SHIFT)), *at = first, old;
 
-	if (!in_table(pa, pages))
+	if (!in_table(pa, pages) || (((pa >> PAGE_SHIFT) | pages) & 1))
 		return -EPERM;
-	for (i = first; i < first + pages; i++) {
-		old = RECORD(from, 0);
-		if (!__atomic_compare_exchange_n(&records[i], &old, RECORD(to, 0), 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+	for (; at < first + pages / 2; at++) {
+		old = PAIR(from);
+		if (!__atomic_compare_exchange_n(at, &old, PAIR(to), 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
 			goto undo;
 	}
 	return 0;
 undo:
-	while (i-- > first)
-		__atomic_store_n(&records[i], RECORD(from, 0), __ATOMIC_RELEASE);
+	while (at-- > first)
+		__atomic_store_n(at, PAIR(from), __ATOMIC_RELEASE);
 	return -EPERM;
 }
 

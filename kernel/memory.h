@@ -32,7 +32,7 @@ void memory_init(u32 *table, u64 pages);
 /* Boot: sets the owner of pages without a check. */
 void memory_assign(u64 pa, u64 pages, u32 owner);
 
-/* Pages [pa, ..) from owner `from`, unshared, to `to`. 0, or -EPERM and nothing changed. */
+/* Pages [pa, ..) from owner `from`, unshared, to `to`. 0, or -EPERM and nothing changed. In pairs: pa and pages are even. */
 int memory_move(u64 pa, u64 pages, u32 from, u32 to);
 
 /* One more share of each page, all of which the service VM must own. 0, -EPERM, nothing changed. */

@@ -31,22 +31,22 @@ TEST(kernel_memory_transitions)
 	CHECK_EQ(memory_share(pa, 1), 0);
 	CHECK_EQ(memory_shares(), 2);
 	CHECK_EQ(memory_owner(pa), OWNER_SERVICE);
-	CHECK_EQ(memory_move(pa, 1, OWNER_SERVICE, OWNER_VM(1)), -EPERM);
+	CHECK_EQ(memory_move(pa, 2, OWNER_SERVICE, OWNER_VM(1)), -EPERM);
 	memory_unshare(pa, 1);
-	CHECK_EQ(memory_move(pa, 1, OWNER_SERVICE, OWNER_VM(1)), -EPERM);
+	CHECK_EQ(memory_move(pa, 2, OWNER_SERVICE, OWNER_VM(1)), -EPERM);
 	memory_unshare(pa, 1);
 	CHECK_EQ(memory_shares(), 0);
 	/* donated: not shared, not donated again, back only from its owner */
-	CHECK_EQ(memory_move(pa, 1, OWNER_SERVICE, OWNER_VM(1)), 0);
+	CHECK_EQ(memory_move(pa, 2, OWNER_SERVICE, OWNER_VM(1)), 0);
 	CHECK_EQ(memory_owner(pa), OWNER_VM(1));
 	CHECK_EQ(memory_share(pa, 1), -EPERM);
-	CHECK_EQ(memory_move(pa, 1, OWNER_SERVICE, OWNER_VM(2)), -EPERM);
-	CHECK_EQ(memory_move(pa, 1, OWNER_VM(2), OWNER_SERVICE), -EPERM);
-	CHECK_EQ(memory_move(pa, 1, OWNER_VM(1), OWNER_SERVICE), 0);
+	CHECK_EQ(memory_move(pa, 2, OWNER_SERVICE, OWNER_VM(2)), -EPERM);
+	CHECK_EQ(memory_move(pa, 2, OWNER_VM(2), OWNER_SERVICE), -EPERM);
+	CHECK_EQ(memory_move(pa, 2, OWNER_VM(1), OWNER_SERVICE), 0);
 	/* holes */
 	memory_assign(pa, 1, OWNER_NONE);
 	CHECK_EQ(memory_share(pa, 1), -EPERM);
-	CHECK_EQ(memory_move(pa, 1, OWNER_SERVICE, OWNER_VM(1)), -EPERM);
+	CHECK_EQ(memory_move(pa, 2, OWNER_SERVICE, OWNER_VM(1)), -EPERM);
 }
 
 TEST(kernel_memory_ranges)
@@ -79,11 +79,13 @@ TEST(kernel_memory_all_or_nothing)
 	CHECK_EQ(memory_share(pa, 512), 0);
 	memory_unshare(pa, 512);
 	memory_unshare(pa + 100 * PAGE_SIZE, 1);
-	CHECK_EQ(memory_move(pa + 511 * PAGE_SIZE, 1, OWNER_SERVICE, OWNER_VM(6)), 0);
+	CHECK_EQ(memory_move(pa + 510 * PAGE_SIZE, 2, OWNER_SERVICE, OWNER_VM(6)), 0);
 	CHECK_EQ(memory_share(pa, 512), -EPERM);
 	CHECK_EQ(memory_shares(), 0);
-	CHECK_EQ(memory_move(pa, 511, OWNER_SERVICE, OWNER_VM(5)), 0);
-	for (i = 0; i < 511; i++)
+	CHECK_EQ(memory_move(pa, 509, OWNER_SERVICE, OWNER_VM(5)), -EPERM);
+	CHECK_EQ(memory_move(pa + PAGE_SIZE, 2, OWNER_SERVICE, OWNER_VM(5)), -EPERM);
+	CHECK_EQ(memory_move(pa, 510, OWNER_SERVICE, OWNER_VM(5)), 0);
+	for (i = 0; i < 510; i++)
 		CHECK_EQ(memory_owner(pa + i * PAGE_SIZE), OWNER_VM(5));
 }
 
@@ -99,7 +101,7 @@ TEST(kernel_memory_share_count_is_bounded)
 	CHECK_EQ(memory_owner(SERVICE_PA), OWNER_SERVICE);
 	for (i = 0; i < 0xffff; i++)
 		memory_unshare(SERVICE_PA, 1);
-	CHECK_EQ(memory_move(SERVICE_PA, 1, OWNER_SERVICE, OWNER_VM(1)), 0);
+	CHECK_EQ(memory_move(SERVICE_PA, 2, OWNER_SERVICE, OWNER_VM(1)), 0);
 	CHECK_EQ(memory_shares(), 0);
 }
 
