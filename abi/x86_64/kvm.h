@@ -117,7 +117,8 @@ struct abi_vcpu_events {
 		u8 smm_inside_nmi;
 		u8 latched_init;
 	} smi;
-	u8 reserved[27];	/* the first byte is triple_fault.pending in later kernels */
+	u8 triple_fault_pending;
+	u8 reserved[26];
 	u8 exception_has_payload;
 	u64 exception_payload;
 };

@@ -30,7 +30,6 @@
 #define DR7_MASK 0xffff23ffull
 #define XSAVE_BYTES sizeof(struct abi_xsave)
 #define XSAVE_HEADER 512
-#define TRIPLE_FAULT_PENDING 0	/* index of abi_vcpu_events.reserved */
 #define XSTATE_LEGACY 3ull	/* x87 and SSE */
 
 /* CR4 bits and the CPUID bit that allows each. */
@@ -444,12 +443,12 @@ int state_deliver_payload(struct vcpu *v)
 static void triple_fault_get(struct vcpu *v, struct abi_vcpu_events *e)
 {
 	e->flags |= ABI_EVENT_TRIPLE_FAULT;
-	e->reserved[TRIPLE_FAULT_PENDING] = test_bit(REQUEST_SHUTDOWN, &v->arch.requests);
+	e->triple_fault_pending = test_bit(REQUEST_SHUTDOWN, &v->arch.requests);
 }
 
 static void triple_fault_set(struct vcpu *v, const struct abi_vcpu_events *e)
 {
-	if (e->reserved[TRIPLE_FAULT_PENDING])
+	if (e->triple_fault_pending)
 		set_bit(REQUEST_SHUTDOWN, &v->arch.requests);
 	else
 		clear_bit(REQUEST_SHUTDOWN, &v->arch.requests);

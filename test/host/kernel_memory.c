@@ -55,6 +55,7 @@ TEST(kernel_memory_ranges)
 		{ SERVICE_PA + 1, 1 }, { SERVICE_PA, 0 }, { FAKE_BYTES, 1 }, { FAKE_BYTES - PAGE_SIZE, 2 },
 		{ SERVICE_PA, ~0ull }, { ~0ull << 12, 1 }, { SERVICE_PA, 1ull << 52 }, { FAKE_HV_BYTES - PAGE_SIZE, 2 },
 		{ 1ull << 63, 1 }, { SERVICE_PA, FAKE_PAGES },
+		{ FAKE_BYTES, 2 }, { FAKE_BYTES - 2 * PAGE_SIZE, 4 }, { 1ull << 63, 2 }, { FAKE_HV_BYTES - 2 * PAGE_SIZE, 4 },
 	};
 	unsigned int i;
 
