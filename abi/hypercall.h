@@ -20,8 +20,9 @@
 #define ABI_SIGNATURE "TenonMicroHV"
 
 /* A driver refuses to load unless the hypervisor's version equals its own. */
-#define ABI_VERSION 2u
+#define ABI_VERSION 3u
 #define ABI_FEATURE_TSC_RATIO 1u	/* x86: STATE_TSC_RATIO may be other than 0 */
+#define ABI_FEATURE_LOG 2u		/* x86: the processor logs a guest's writes: VCPU_LOG, MAP_LOG */
 
 /*
  * x86: VMMCALL on AMD's processors, VMCALL on Intel's, with RAX = number, RDI = first argument; RAX = result (0 or

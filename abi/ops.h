@@ -22,7 +22,8 @@
 #define OP_VM_DESTROY 0x5401u	/* VM. All vCPUs idle, or -EBUSY. Donated blocks go back to the service VM, cleared where used */
 #define OP_VM_DONATE 0x5402u	/* VM. arg = physical address of a 2 MiB block that becomes the VM's */
 #define OP_MAP 0x5403u		/* VM. payload: struct map_range[]. result: ranges done (fewer than given: -ENOMEM comes next, or the entry's MAP_MAX_PAGES in all are reached) */
-#define OP_UNMAP 0x5404u	/* VM. payload: struct map_range[] (pa ignored). Returns when no CPU can use the old mapping: how many pages, small and large, it was */
+#define OP_UNMAP 0x5404u	/* VM. payload: struct map_range[] (pa ignored). Returns when no CPU can use the old mapping: how many pages, small and large, it was.
+				 * A range with MAP_LOG stays mapped: its next writes are logged again */
 #define OP_CPU_STATS 0x5406u	/* SYSTEM. arg = hypervisor CPU number: exits of the service VM on it; -ENOENT past the last */
 #define OP_LOG_READ 0x5407u	/* SYSTEM. arg = first byte wanted of the log's stream. payload out: struct log_chunk */
 #define OP_MEM_STATS 0x5408u	/* SYSTEM. payload out: struct mem_stats */
@@ -41,6 +42,7 @@ struct vcpu_create {
 	u64 exit_page;		/* physical address of its struct exit_page, in service VM memory */
 };
 #define VCPU_LAPIC 1u		/* x86-64: the page behind the exit page is its struct lapic_page */
+#define VCPU_LOG 2u		/* x86-64, ABI_FEATURE_LOG: the page behind those is its log of writes (exit_resume.log) */
 
 #define ABI_MAX_VMS 255u	/* arm64 names VMs by 8 bits in the TLB, and 0 is the service VM */
 #define ABI_MAX_VCPUS 64u	/* in one VM */
@@ -53,6 +55,7 @@ struct map_range {
 };
 #define MAP_MAX_PAGES 0x40000ull	/* 1 GiB: bounded work in one range, and in one OP_MAP entry */
 #define MAP_WRITE 1ull			/* the guest may write; it may always read and execute */
+#define MAP_LOG 2ull			/* ABI_FEATURE_LOG: the first write is logged; in leaves of 2 MiB, for all of it */
 
 /* Exits of the service VM by kind (enum exit_reason); a vCPU's are in its exit page. */
 #define STAT_COUNT 32u

@@ -33,6 +33,7 @@ struct machine_guest {
 	const struct pt_format *format;
 	u64 leaf, leaf_write;	/* bits of a leaf: always; writable */
 	u64 top;		/* end of guest-physical addresses */
+	u64 leaf_written;	/* written to; set when it is mapped, a write is not logged. 0: there is no log */
 };
 extern struct machine_guest machine_guest;
 

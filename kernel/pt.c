@@ -115,7 +115,7 @@ u64 pt_map(struct pt *pt, u64 va, u64 pa, u64 pages, u64 attr, pt_gone_fn gone, 
 	return done;
 }
 
-u64 pt_unmap(struct pt *pt, u64 va, u64 pages, pt_gone_fn gone, void *ctx)
+u64 pt_clear(struct pt *pt, u64 va, u64 pages, u64 bits, pt_gone_fn gone, void *ctx)
 {
 	const struct pt_format *f = pt->format;
 	u64 end = va + pages * PAGE_SIZE, *entry, old, count = 0;
@@ -125,8 +125,8 @@ u64 pt_unmap(struct pt *pt, u64 va, u64 pages, pt_gone_fn gone, void *ctx)
 		level = 0;
 		entry = walk(pt, va, &level);
 		old = *entry;
-		if (old & f->present) {
-			WRITE_ONCE(*entry, 0);
+		if ((old & f->present) && (old & bits)) {
+			WRITE_ONCE(*entry, old & ~bits);
 			count++;
 			if (gone)
 				gone(ctx, old & f->address, level_size(level) >> PAGE_SHIFT);

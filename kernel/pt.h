@@ -47,10 +47,20 @@ typedef void (*pt_gone_fn)(void *ctx, u64 pa, u64 pages);
 u64 pt_map(struct pt *pt, u64 va, u64 pa, u64 pages, u64 attr, pt_gone_fn gone, void *ctx);
 
 /*
+ * Clears bits of every leaf that touches [va, + pages) and has one of them; gone
+ * is told. Returns the number of those leaves. What the processor itself sets in
+ * a leaf meanwhile may be lost.
+ */
+u64 pt_clear(struct pt *pt, u64 va, u64 pages, u64 bits, pt_gone_fn gone, void *ctx);
+
+/*
  * Takes away every leaf that touches [va, + pages): a larger leaf goes as a
  * whole. Returns the number of leaves taken. Tables stay.
  */
-u64 pt_unmap(struct pt *pt, u64 va, u64 pages, pt_gone_fn gone, void *ctx);
+static inline u64 pt_unmap(struct pt *pt, u64 va, u64 pages, pt_gone_fn gone, void *ctx)
+{
+	return pt_clear(pt, va, pages, ~0ull, gone, ctx);
+}
 
 /* Splits leaves so that [va, + pages) has no leaf in common with its outside. 0 or -ENOMEM. */
 int pt_split(struct pt *pt, u64 va, u64 pages);

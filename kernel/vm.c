@@ -218,11 +218,11 @@ static void gone_add(void *ctx, u64 pa, u64 pages)
 	g->leaf[g->count++].pages = pages;
 }
 
-static int range_bad(const struct map_range *r)
+static int range_bad(const struct map_range *r, u64 flags)
 {
 	u64 bytes = r->pages * PAGE_SIZE;
 
-	return !r->pages || r->pages > MAP_MAX_PAGES || ((r->gpa | r->pa) & (PAGE_SIZE - 1)) ||
+	return !r->pages || r->pages > MAP_MAX_PAGES || ((r->gpa | r->pa) & (PAGE_SIZE - 1)) || (r->flags & ~flags) ||
 		r->gpa >= machine_guest.top || bytes > machine_guest.top - r->gpa;
 }
 
@@ -232,13 +232,13 @@ static int map_one(struct vm *vm, const struct map_range *r, struct gone *g)
 	u64 done, attr;
 	int err;
 
-	if (range_bad(r) || (r->flags & ~MAP_WRITE))
+	if (range_bad(r, MAP_WRITE | MAP_LOG))
 		return -EINVAL;
 	err = memory_share(r->pa, r->pages);
 	if (err)
 		return err;
 	machine_guest_mapped(r->pa, r->pages);
-	attr = machine_guest.leaf | (r->flags & MAP_WRITE ? machine_guest.leaf_write : 0);
+	attr = machine_guest.leaf | (r->flags & MAP_WRITE ? machine_guest.leaf_write : 0) | (r->flags & MAP_LOG ? 0 : machine_guest.leaf_written);
 	done = pt_map(&vm->pt, r->gpa, r->pa, r->pages, attr, gone_add, g);
 	if (done == r->pages)
 		return 0;
@@ -276,15 +276,20 @@ s64 op_OP_UNMAP(struct call *c)
 	struct gone g = { .vm = c->vm };
 	u32 i, count = range_count(c);
 	s64 leaves = count ? 0 : -EINVAL;
+	u64 logged = 0;
 
 	for (i = 0; i < count && leaves >= 0; i++) {
-		if (range_bad(&r[i]))
+		if (range_bad(&r[i], MAP_LOG))
 			leaves = -EINVAL;
+		else if (r[i].flags & MAP_LOG)
+			logged += pt_clear(&c->vm->pt, r[i].gpa, r[i].pages, machine_guest.leaf_written, NULL, NULL);
 		else
 			leaves += (s64)pt_unmap(&c->vm->pt, r[i].gpa, r[i].pages, gone_add, &g);
 	}
 	gone_finish(&g);
-	return leaves;
+	if (logged)
+		vm_flush(c->vm);
+	return leaves < 0 ? leaves : leaves + (s64)logged;
 }
 
 /* ---- vCPUs ---- */
@@ -313,7 +318,7 @@ static struct vcpu *vcpu_alloc(struct vm *vm, const struct vcpu_create *c)
 /* Of the service VM, shared with the vCPU. */
 static u64 shared_pages(u32 flags)
 {
-	return flags & VCPU_LAPIC ? 2 : 1;
+	return 1 + !!(flags & VCPU_LAPIC) + !!(flags & VCPU_LOG);
 }
 
 s64 op_KVM_CREATE_VCPU(struct call *call)

@@ -11,10 +11,10 @@
 #define ABI_ARM64_HYPERCALL_H
 
 #define ABI_SMCCC_UID 0x8600ff01u
-#define ABI_UID_0 0x6f6e6554u	/* "TenonMicroHV v2 " */
+#define ABI_UID_0 0x6f6e6554u	/* "TenonMicroHV v3 " */
 #define ABI_UID_1 0x7263694du
 #define ABI_UID_2 0x5648436fu
-#define ABI_UID_3 0x20327620u
+#define ABI_UID_3 0x20337620u
 #define ABI_HVC 0x544e
 
 #endif

@@ -43,7 +43,8 @@ enum exit_reason {
 	EXIT_EXCEPTION = 17,
 	EXIT_NMI = 18,
 	EXIT_OTHER = 19,
-	/* Comes to the driver. */
+	/* Come to the driver. */
+	EXIT_LOG = 20,		/* the log of writes is full; the access that found it so will be done again */
 	EXIT_EOI = 21,		/* an EOI of a vector (data) that lapic_page.eoi_exit names; RIP is past it */
 };
 
@@ -74,7 +75,7 @@ struct exit_state {
 	u8 ready;		/* always: KVM_INTERRUPT would be taken at the next entry */
 	u8 insn_len;		/* bytes in insn[], 0 where the CPU gives none */
 	u8 qual_count;
-	u32 pad0;
+	u32 logged;		/* with exit_resume.log, always: entries of the log page, the last LOG_ENTRIES downwards */
 	u8 insn[EXIT_INSN_BYTES];
 	u64 qual[6];
 	/* "state full": EXIT_FAULT, EXIT_EMULATE */
@@ -112,12 +113,13 @@ struct exit_resume {
 	u64 inject_error;
 	u64 inject_cr2;		/* for vector 14 */
 	u32 interrupt;		/* with RESUME_INTERRUPT: a vector that the PIC gave; only after `ready` */
-	u32 pad;
+	u32 log;		/* always read: 1 = log the first write to each page that is mapped with MAP_LOG */
 	struct cpuid_slot cpuid[CPUID_SLOTS];
 };
 
 #define EXIT_RESUME_OFFSET 2048
-#define EXIT_PAGES 2u		/* struct exit_page; with VCPU_LAPIC struct lapic_page */
+#define EXIT_PAGES 3u		/* struct exit_page; with VCPU_LAPIC struct lapic_page; with VCPU_LOG the log */
+#define LOG_ENTRIES 512u	/* of 8 bytes: the guest-physical address of a page */
 
 struct exit_page {
 	struct exit_state out;

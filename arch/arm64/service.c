@@ -72,7 +72,7 @@ INIT void stage2_init(void)
 	bits = sizes[range];
 	if (!from_level0 && bits > 40)
 		bits = 40;
-	machine_guest = (struct machine_guest) { &stage2_format, S2_LEAF, S2_WRITE, 1ull << (bits < GUEST_BITS ? bits : GUEST_BITS) };
+	machine_guest = (struct machine_guest) { &stage2_format, S2_LEAF, S2_WRITE, 1ull << (bits < GUEST_BITS ? bits : GUEST_BITS), 0 };
 	stage2_vtcr = VTCR_BASE | (u64)range << 16 | (64 - bits) | (from_level0 ? VTCR_SL0_LEVEL0 : VTCR_SL0_LEVEL1);
 }
 

@@ -63,7 +63,7 @@ INIT void service_memory_init(const struct boot_info *info, struct pool *pool)
 
 	mtrr_default = rdmsr(0x2ff);
 	machine_guest = (struct machine_guest) {
-		backend->format, backend->leaf | backend->leaf_guest, backend->leaf_write, 1ull << (bits < 48 ? bits : 48),
+		backend->format, backend->leaf | backend->leaf_guest, backend->leaf_write, 1ull << (bits < 48 ? bits : 48), backend->leaf_written,
 	};
 	service_pt = (struct pt) { backend->format, pool, pool_alloc(pool), backend->leaf_max() };
 	if (top < 1ull << 32)

@@ -112,7 +112,7 @@ static void some_ranges(struct random *r, struct map_range *range, u32 count)
 		range[i].gpa = random_below(r, 8) ? random_below(r, 1 << 14) * PAGE_SIZE : some_edge(r);
 		range[i].pa = some_pa(r);
 		range[i].pages = random_below(r, 8) ? random_below(r, 64) : some_edge(r);
-		range[i].flags = random_below(r, 16) ? random_below(r, 2) : random_next(r);
+		range[i].flags = random_below(r, 16) ? random_below(r, 4) & random_below(r, 4) : random_next(r);
 	}
 }
 
@@ -125,7 +125,7 @@ static void some_payload(struct random *r, u32 op, u8 *to, u32 length)
 	if (op == N_OP_MAP || op == N_OP_UNMAP) {
 		some_ranges(r, (struct map_range *)to, length / sizeof(struct map_range));
 	} else if (op == N_KVM_CREATE_VCPU && length >= sizeof(*create)) {
-		*create = (struct vcpu_create) { (u32)random_below(r, 66), !random_below(r, 32), (u64)&pages[random_below(r, 8)] };
+		*create = (struct vcpu_create) { (u32)random_below(r, 66), random_below(r, 32) ? 0 : (u32)random_below(r, 4), (u64)&pages[random_below(r, 7)] };
 		if (!random_below(r, 6))
 			create->exit_page = hidden + random_below(r, 512) * PAGE_SIZE;
 	} else if (random_below(r, 2)) {

@@ -279,6 +279,129 @@ TEST(eoi_of_an_x2apic)
 	EXPECT(!vm_close(&vm), "OP_VM_DESTROY");
 }
 
+/* ---- the log of writes ---- */
+
+#define LOGGED_GPA 0x400000u
+#define LOGGED_PAGES 600u	/* more than the log holds */
+#define STACK_GPA 0x2000u
+
+static union {
+	struct exit_page exit;
+	struct { u8 first[PAGE_SIZE]; u64 entry[LOG_ENTRIES]; };
+} log_pages __attribute__((aligned(4096)));
+static u64 log_seen[2 * LOGGED_PAGES];
+static u32 log_total, log_full;
+
+/* Runs until something other than an interrupt or a full log ends it; the entries in the order in which they were made. */
+static u32 log_run(const struct vm *vm, u32 on)
+{
+	struct exit_state *out = &log_pages.exit.out;
+	u32 i;
+
+	log_total = log_full = 0;
+	log_pages.exit.in.log = on;
+	do {
+		out->logged = 0;
+		if (hypercall(HC_RUN, vm->vcpu))
+			return EXIT_NONE;
+		irq_window();
+		for (i = 0; i < out->logged && log_total < ARRAY_SIZE(log_seen); i++)
+			log_seen[log_total++] = log_pages.entry[LOG_ENTRIES - 1 - i] & ~0xfffull;
+		log_full += out->reason == EXIT_LOG;
+	} while (out->reason == EXIT_INTR || out->reason == EXIT_LOG);
+	return out->reason;
+}
+
+/* A store to each of these pages; then, with SP at the end of another one, a division by zero. */
+static u32 log_stores(const struct vm *vm, u32 pages, u32 on)
+{
+	static const u8 start[] = "\x66\xbb\x00\x00\x40\x00\x67\xc6\x03\x01\x66\x81\xc3\x00\x10\x00\x00\x66\x81\xfb";
+	static const u8 end[] = "\x72\xec\xbc\x00\x30\x31\xc9\xf7\xf1";
+	u32 last = LOGGED_GPA + pages * PAGE_SIZE;
+
+	vcpu_reset(vm->vcpu, CODE_GPA);
+	memcpy(vm->code, start, sizeof(start) - 1);
+	memcpy(vm->code + sizeof(start) - 1, &last, 4);
+	memcpy(vm->code + sizeof(start) + 3, end, sizeof(end) - 1);
+	vm->code[0x100] = 0xf4;
+	return log_run(vm, on);
+}
+
+/* The vector of a division by zero; the pages of the log and the stack, all one page of memory. */
+static int log_open(struct vm *vm)
+{
+	u32 i;
+
+	if (ring_setup() || vm_open_with(vm, code, &log_pages.exit, VCPU_LOG))
+		return 0;
+	memset(data, 0, sizeof(data));
+	*(u32 *)(data + PAGE_SIZE) = CODE_GPA + 0x100;
+	for (i = 0; i < LOGGED_PAGES; i++)
+		if (vm_map(vm->handle, LOGGED_GPA + i * PAGE_SIZE, (u64)data, 1, MAP_WRITE | MAP_LOG) != 1)
+			return 0;
+	return vm_map(vm->handle, 0, (u64)data + PAGE_SIZE, 1, 0) == 1 &&
+		vm_map(vm->handle, STACK_GPA, (u64)data + 2 * PAGE_SIZE, 1, MAP_WRITE) == 1;
+}
+
+static void log_in_order(u32 pages, const char *when)
+{
+	u32 i;
+
+	EXPECT(log_total == pages, "%s: %u pages", when, log_total);
+	for (i = 0; i < pages && i < log_total; i++)
+		if (log_seen[i] != LOGGED_GPA + i * PAGE_SIZE) {
+			EXPECT(0, "%s: entry %u is %llx", when, i, log_seen[i]);
+			return;
+		}
+}
+
+static s64 log_again(const struct vm *vm, u64 gpa, u64 pages)
+{
+	struct map_range r = { gpa, 0, pages, MAP_LOG };
+
+	return ring_op(N_OP_UNMAP, vm->handle, 0, &r, sizeof(r));
+}
+
+/* log=1: this processor has it; log=0: it has not, and nothing comes of asking for it. */
+TEST(log_of_writes)
+{
+	u32 has = !!(cpuid(ABI_CPUID_BASE + 1, 0).ebx & ABI_FEATURE_LOG);
+	struct mem_stats before;
+	struct vm vm;
+
+	EXPECT(option("log", 2) > 1 || option("log", 2) == has, "the feature bit is %u", has);
+	REQUIRE(!ring_setup() && !mem_stats(&before) && log_open(&vm), "no VM");
+	EXPECT(log_stores(&vm, LOGGED_PAGES, 1) == EXIT_HLT, "exit %u", log_pages.exit.out.reason);
+	log_in_order(has ? LOGGED_PAGES : 0, "the first stores");
+	EXPECT(log_full == has, "full %u times", log_full);
+	EXPECT(log_stores(&vm, LOGGED_PAGES, 1) == EXIT_HLT && !log_total, "the second stores: %u", log_total);
+	EXPECT(log_again(&vm, LOGGED_GPA, LOGGED_PAGES) == has * LOGGED_PAGES, "asked for again");
+	EXPECT(log_stores(&vm, LOGGED_PAGES, 0) == EXIT_HLT && !log_total, "the log is off: %u", log_total);
+	EXPECT(log_stores(&vm, LOGGED_PAGES, 1) == EXIT_HLT, "exit %u", log_pages.exit.out.reason);
+	log_in_order(has ? LOGGED_PAGES : 0, "the log is on again");
+	EXPECT(log_again(&vm, LOGGED_GPA + PAGE_SIZE, 2) == 2 * has, "two of them");
+	EXPECT(log_stores(&vm, LOGGED_PAGES, 1) == EXIT_HLT && log_total == 2 * has, "two of them: %u", log_total);
+	EXPECT(!vm_close(&vm), "OP_VM_DESTROY");
+	mem_stats_same(&before, "at the end");
+}
+
+/* The log is full when an exception's frame is to be written: it is delivered later, once. */
+TEST(log_full_in_a_delivery)
+{
+	const u16 *frame = (const u16 *)(data + 2 * PAGE_SIZE + 0xffa);
+	u32 has = !!(cpuid(ABI_CPUID_BASE + 1, 0).ebx & ABI_FEATURE_LOG);
+	struct vm vm;
+
+	REQUIRE(log_open(&vm), "no VM");
+	log_again(&vm, STACK_GPA, 1);
+	EXPECT(log_stores(&vm, LOG_ENTRIES, 1) == EXIT_HLT, "exit %u", log_pages.exit.out.reason);
+	EXPECT(log_full == has && log_total == has * (LOG_ENTRIES + 1), "full %u times, %u entries", log_full, log_total);
+	EXPECT(!has || log_seen[LOG_ENTRIES] == STACK_GPA, "the last entry is %llx", log_seen[LOG_ENTRIES]);
+	EXPECT(log_pages.exit.out.rip == CODE_GPA + 0x101 && frame[0] == CODE_GPA + 31 && !frame[1] && !*(u16 *)(data + 2 * PAGE_SIZE + 0xff4),
+	       "rip %llx, frame %x %x", log_pages.exit.out.rip, frame[0], frame[1]);
+	EXPECT(!vm_close(&vm), "OP_VM_DESTROY");
+}
+
 /* MSRs, FPU and the rest: what was set comes back. */
 TEST(state_round_trips)
 {

@@ -105,7 +105,7 @@ void service_show(u64 pa, u64 pages)
 static const struct pt_format guest_format = {
 	.present = 1, .large = 0x80, .table = 7, .address = 0x000ffffffffff000ull,
 };
-struct machine_guest machine_guest = { &guest_format, 5, 2, 1ull << 40 };
+struct machine_guest machine_guest = { &guest_format, 5, 2, 1ull << 40, 0x40 };
 
 void machine_vm_init(struct vm *vm)
 {

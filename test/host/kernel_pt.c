@@ -21,6 +21,7 @@ static void store(u64 *entry, u64 value);
 /* Under names of this file's own: the other tests use the plain one. */
 #define pt_map watched_pt_map
 #define pt_unmap watched_pt_unmap
+#define pt_clear watched_pt_clear
 #define pt_split watched_pt_split
 #define pt_lookup watched_pt_lookup
 #include "kernel/pt.c"
@@ -254,6 +255,40 @@ static void do_unmap(unsigned int first, unsigned int count)
 	watching = 0;
 }
 
+#define WRITTEN 2ull	/* an attribute that goes, as a dirty flag does */
+
+/* Leaves that touch the range lose it as a whole, as they go in after_unmap(). */
+static u64 after_clear(unsigned int page)
+{
+	return page < MODEL_PAGES && model[page] && !after_unmap(page) ? model[page] & ~WRITTEN : page < MODEL_PAGES ? model[page] : 0;
+}
+
+static unsigned int told;
+
+static void tell(void *ctx, u64 pa, u64 pages)
+{
+	CHECK(ctx == &pt);
+	told++;
+}
+
+static void do_clear(unsigned int first, unsigned int count)
+{
+	static u64 after[MODEL_PAGES];
+	unsigned int i;
+	u64 had;
+
+	op_first = first, op_count = count;
+	for (i = 0; i < MODEL_PAGES; i++)
+		after[i] = after_clear(i);
+	probes_place(first, count, after_clear);
+	told = 0;
+	had = pt_clear(&pt, va_of(first), count, WRITTEN, tell, &pt);
+	CHECK_EQ(had, told);
+	watching = 0;
+	memcpy(model, after, sizeof(after));
+	CHECK_EQ(pt_clear(&pt, va_of(first), count, WRITTEN, tell, &pt), 0);	/* nothing is left to be cleared */
+}
+
 static u64 after_split(unsigned int page)
 {
 	return page < MODEL_PAGES ? model[page] : 0;
@@ -361,6 +396,22 @@ TEST(kernel_pt_split_of_large_pages)
 	check_mapped();
 }
 
+/* The pages of a leaf share its bits; who lacks the bit is not counted. */
+TEST(kernel_pt_clear)
+{
+	setup(100);
+	do_map(0, 512, 0x40000000, 3);
+	do_map(512, 4, 0x1000, 3);
+	do_map(516, 4, 0x5000, 1);
+	stores = 0;
+	CHECK_EQ(pt_clear(&pt, va_of(511), 9, WRITTEN, NULL, NULL), 5);
+	CHECK_EQ(stores, 5);
+	CHECK_EQ(translate(va_of(0)), 0x40000001);
+	CHECK_EQ(translate(va_of(513)), 0x2001);
+	CHECK_EQ(translate(va_of(516)), 0x5001);
+	CHECK_EQ(pt_clear(&pt, va_of(0), 1024, 0, NULL, NULL), 0);
+}
+
 TEST(kernel_pt_without_memory)
 {
 	unsigned int i;
@@ -418,9 +469,13 @@ static void random_op(void)
 	if (test_below(3) == 0)
 		pa = align_down(pa, 1ull << 30) + first % (1u << 18) * PAGE_SIZE;	/* congruent */
 	count = random_pages(first, pa);
-	switch (test_below(5)) {
+	switch (test_below(6)) {
 	case 0:
 		do_unmap(first, count);
+		break;
+	case 2:		/* no format that wants break before make has such a bit */
+		if (!pt.format->flush)
+			do_clear(first, count);
 		break;
 	case 1:
 		do_split(first, count);

@@ -28,7 +28,7 @@ struct events {
 	u64 nmi_iret_rip;
 };
 
-#define MACHINE_VCPU_FLAGS VCPU_LAPIC
+#define MACHINE_VCPU_FLAGS (VCPU_LAPIC | VCPU_LOG)
 #define ASID_SERVICE 1u		/* ASID or VPID of the service VM */
 
 struct vcpu_arch {
@@ -77,7 +77,7 @@ struct backend {
 	const char *name;
 	const struct service_msr *msrs;			/* of the service VM that exit; the last is empty */
 	const struct pt_format *format;			/* second-stage tables */
-	u64 leaf, leaf_write;				/* bits of a leaf: always; writable */
+	u64 leaf, leaf_write, leaf_written;		/* bits of a leaf: always; writable; machine_guest's */
 	u64 (*leaf_type)(u64 pa, u64 *end);		/* the service VM's leaf: its memory type; NULL: MTRRs count by themselves */
 	u64 leaf_guest;					/* more bits of a user VM's leaf */
 	int (*leaf_max)(void);				/* highest leaf level */
@@ -107,7 +107,7 @@ extern const struct backend svm_backend, vmx_backend;
 extern const struct backend *backend;
 
 /* ---- guest/ ---- */
-extern int cpu_has_ibpb, cpu_has_tsc_aux;
+extern int cpu_has_ibpb, cpu_has_tsc_aux, cpu_has_log;
 extern u64 tsc_ratio_max;			/* 0: the CPU cannot scale a guest's TSC */
 void fpu_init(void);				/* boot: which components there are */
 #define FPU_XCR0_RESET 0x1ull

@@ -254,6 +254,14 @@ static int exit_ept(struct cpu *cpu, struct vcpu *v)
 	return 1;
 }
 
+/* No room to log a write: it has not happened, nor has the delivery or the IRET that it is part of (28.2.3, 28.2.4). */
+static int exit_log_full(struct cpu *cpu, struct vcpu *v)
+{
+	if (unlikely(vmread(VMCS_QUALIFICATION) & EPTQ_NMI_UNBLOCKED))
+		nmi_block_again(v);
+	return exit_common(v, EXIT_LOG);
+}
+
 /*
  * The exit leaves DR6 and DR7 as they were, its qualification says what a
  * delivery would set in DR6 (28.2.1): B0 to B3, BD, BS. DR7.GD would go.
@@ -330,6 +338,7 @@ static const struct exit_row exits[REASON_COUNT] = {
 	[REASON_INVVPID] = { exit_undefined, EXIT_OTHER },
 	[REASON_WBINVD] = { exit_skip2, EXIT_OTHER },
 	[REASON_XSETBV] = { exit_xsetbv, EXIT_OTHER },
+	[REASON_LOG_FULL] = { exit_log_full, EXIT_LOG },
 };
 
 /* 0: enter again, 1: for the driver. */
@@ -433,17 +442,42 @@ static void apicv_load(struct vcpu *v, const struct lapic_page *p)
 	if (unlikely(on != v->arch.apicv)) {
 		v->arch.apicv = on;
 		v->arch.work = 1;
-		vmwrite(VMCS_PROC2, vmx_guest_controls.proc2 | (on ? vmx_apicv : 0));
+		vmx_proc2_set(v, vmx_apicv, on ? vmx_apicv : 0);
 		vmwrite(VMCS_MSR_BITMAP, on ? vmx_apicv_msr_bitmap_pa : vmx_guest_msr_bitmap_pa);
 	}
 	for (i = 0; on && i < 4; i++)
 		vmwrite(VMCS_EOI_EXIT + 2 * i, READ_ONCE(p->eoi_exit[2 * i]) | (u64)READ_ONCE(p->eoi_exit[2 * i + 1]) << 32);
 }
 
+/*
+ * The log of writes, where the driver asks for it. The dirty flags are on as long as it is, and not before: with them the
+ * processor's walks of the guest's tables count as writes (29.3.3.2). Translations made without them go.
+ */
+static void log_load(struct vcpu *v)
+{
+	u32 on = READ_ONCE(v->page->in.log) ? PROC2_PML : 0;
+
+	if (unlikely(on != (v->arch.vmx->proc2 & PROC2_PML))) {
+		vmx_proc2_set(v, PROC2_PML, on);
+		vmwrite(VMCS_EPTP, vmx_eptp(v->vm->pt.root) | (on ? EPTP_FLAGS : 0));
+		v->arch.asid_generation = 0;
+	}
+	if (on)
+		vmwrite(VMCS_PML_INDEX, LOG_ENTRIES - 1);
+}
+
+/* The index counts down, to -1 (29.3.6). */
+static void log_unload(struct vcpu *v)
+{
+	v->page->out.logged = LOG_ENTRIES - 1 - (u32)(s16)vmread(VMCS_PML_INDEX);
+}
+
 static inline void load(struct cpu *cpu, struct vcpu *v)
 {
 	struct vmx_vcpu *x = v->arch.vmx;
 
+	if (x->log)
+		log_load(v);
 	if (vmx_apicv && v->arch.lapic)
 		apicv_load(v, v->arch.lapic);
 	x->launched = 0;
@@ -476,8 +510,9 @@ static inline void unload(struct cpu *cpu, struct vcpu *v)
 		dr_swap(v->arch.dr, cpu->dr);
 	}
 	fpu_unload(cpu, v);
+	if (unlikely(x->proc2 & PROC2_PML))
+		log_unload(v);
 }
-
 
 int vmx_run(struct cpu *cpu, struct vcpu *v)
 {

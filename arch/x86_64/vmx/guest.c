@@ -45,6 +45,12 @@ void vmx_proc_set(struct vcpu *v, u32 proc)
 	vmwrite(VMCS_PROC, proc);
 }
 
+void vmx_proc2_set(struct vcpu *v, u32 bits, u32 on)
+{
+	v->arch.vmx->proc2 = (v->arch.vmx->proc2 & ~bits) | on;
+	vmwrite(VMCS_PROC2, v->arch.vmx->proc2);
+}
+
 /* "IA-32e mode guest" must equal EFER.LMA (27.3.1.1). SVME is the other backend's bit. */
 static void efer_out(u64 efer)
 {
@@ -112,6 +118,7 @@ int vmx_vcpu_init(struct vcpu *v)
 	v->arch.vmx = x;
 	x->apic = phys_to_virt(apic);
 	x->proc = vmx_guest_controls.proc;
+	x->proc2 = vmx_guest_controls.proc2;
 	vmx_vmcs_init(pa, &vmx_guest_controls);
 	if (v->arch.lapic)
 		vmx_proc_set(v, x->proc & ~PROC_CR8_LOAD);
@@ -121,6 +128,9 @@ int vmx_vcpu_init(struct vcpu *v)
 	vmwrite(VMCS_TPR_THRESHOLD, 0);
 	vmwrite(VMCS_TSC_OFFSET, 0);
 	vmwrite(VMCS_EPTP, vmx_eptp(v->vm->pt.root));
+	x->log = cpu_has_log && (v->flags & VCPU_LOG);
+	if (x->log)
+		vmwrite(VMCS_PML_ADDRESS, v->page_pa + (v->arch.lapic ? 2 : 1) * PAGE_SIZE);
 	vmwrite(VMCS_CR0_MASK, CR0_OURS);
 	vmwrite(VMCS_CR4_MASK, ~CR4_GUESTS);
 	if (vmx_guest_controls.pin & PIN_TIMER)

@@ -34,6 +34,7 @@
 #define EPT_VPID_NEEDED (1ull << 6 | 1ull << 14 | 1ull << 16 | 1ull << 20 | 1ull << 25 | 1ull << 26 | \
 			 1ull << 32 | 1ull << 42)
 #define EPT_1G (1ull << 17)
+#define EPT_FLAGS (1ull << 21)
 
 struct vmx_controls vmx_service_controls, vmx_guest_controls;
 u32 vmx_timer_ticks, vmx_flushes;
@@ -196,6 +197,7 @@ INIT void vmx_maps_init(struct pool *pool)
 	for (i = MSR_STAR; i <= MSR_SFMASK; i++)
 		msr_bitmap_set(map, i, 2, 1);
 	vmx_timer_ticks = timer_ticks();
+	cpu_has_log = (rdmsr(MSR_VMX_PROC2) >> 32 & PROC2_PML) && (rdmsr(MSR_VMX_EPT_VPID) & EPT_FLAGS);
 	tsc_ratio_max = vmx_guest_controls.proc2 & PROC2_TSC_SCALING ? ~0ull : 0;
 	vmx_flushes = flushes();
 	vmx_memtype_init();
@@ -328,6 +330,7 @@ const struct backend vmx_backend = {
 	.format = &ept_format,
 	.leaf = 0x5,
 	.leaf_write = 0x2,
+	.leaf_written = 0x200,	/* the dirty flag (29.3.5) */
 	.leaf_type = vmx_leaf_type,
 	.leaf_guest = 0x40 | 6 << 3,	/* write-back, whatever the guest's PAT says: Linux has the page so */
 	.leaf_max = vmx_leaf_max,

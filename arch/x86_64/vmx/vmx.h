@@ -39,8 +39,9 @@ struct vmx_vcpu {
 	u64 slot[SLOT_COUNT];
 	u32 unfit;		/* RFLAGS or the shadow was set: vmx_shadow_fit() before the next entry */
 	u32 launched;
-	u32 proc;		/* VMCS_PROC as it is */
+	u32 proc, proc2;	/* VMCS_PROC, VMCS_PROC2 as they are */
 	u32 threshold;		/* VMCS_TPR_THRESHOLD as it is */
+	u32 log;		/* it has a log page, and the processor can write it */
 	u8 *apic;		/* virtual-APIC page: the LAPIC page; without one only a TPR */
 };
 
@@ -102,6 +103,8 @@ static inline void invvpid_all(void)
 
 	asm volatile("invvpid %0, %1" : : "m"(d), "r"((u64)INVALIDATE_ALL) : "cc", "memory");
 }
+
+#define EPTP_FLAGS (1u << 6)	/* accessed and dirty flags */
 
 /* Write-back tables, four levels (25.6.11). */
 static inline u64 vmx_eptp(u64 root)
@@ -184,6 +187,7 @@ void vmx_shadow_set(struct vcpu *v, u64 on);
 void vmx_shadow_fit(struct vcpu *v);
 void vmx_nmi_block(struct vcpu *v, u32 on);	/* and events.nmi_masked with it */
 void vmx_proc_set(struct vcpu *v, u32 proc);
+void vmx_proc2_set(struct vcpu *v, u32 bits, u32 on);	/* one of these, or 0 */
 
 /* The backend operations of guest.c; contracts in vcpu_arch.h. */
 int vmx_vcpu_init(struct vcpu *v);
