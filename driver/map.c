@@ -197,27 +197,37 @@ static int window_take(struct window *w)
 	return 0;
 }
 
+/* Pages of a logged slot are mapped one by one where the processor logs: it logs a large page once. */
+static bool window_logs(const struct window *w)
+{
+	return w->slot->dirty && w->vm->log && !w->vm->log_refused;
+}
+
 /*
- * May page i be mapped writable? With a dirty log only if its bit is set: the
- * fault's own page gets it here. mmu_lock held.
+ * How is page i to be mapped? With a dirty log writable only if its bit is set,
+ * or if the processor will log a write: the fault's own page gets it here.
+ * mmu_lock held.
  */
-static bool window_grant(struct window *w, u32 i)
+static u64 window_flags(struct window *w, u32 i)
 {
 	struct slot *slot = w->slot;
 	u64 bit = w->first + i - slot->gfn;
 
 	if (!page_writable(w->pages[i]))
-		return false;
+		return 0;
 	if (!slot->dirty)
-		return true;
+		return MAP_WRITE;
 	if (w->write && w->first + i == w->gfn)
 		set_bit(bit, slot->dirty);
-	return test_bit(bit, slot->dirty);
+	if (test_bit(bit, slot->dirty))
+		return MAP_WRITE;
+	return window_logs(w) ? MAP_WRITE | MAP_LOG : 0;
 }
 
 /* Describe the window as runs of adjoining frames of equal rights. Returns how many. */
 static u32 window_ranges(struct window *w, struct map_range *range)
 {
+	u32 most = window_logs(w) ? WINDOW_PAGES / 2 : WINDOW_PAGES;
 	struct map_range *last = NULL;
 	u32 i, n = 0;
 
@@ -229,8 +239,8 @@ static u32 window_ranges(struct window *w, struct map_range *range)
 			continue;
 		}
 		pa = page_to_phys(page_of(w->pages[i]));
-		flags = window_grant(w, i) ? MAP_WRITE : 0;
-		if (last && last->flags == flags && last->pa + last->pages * PAGE_SIZE == pa) {
+		flags = window_flags(w, i);
+		if (last && last->flags == flags && last->pages < most && last->pa + last->pages * PAGE_SIZE == pa) {
 			last->pages++;
 			continue;
 		}
@@ -381,32 +391,63 @@ static void forget_mapped(struct slot *slot, u64 gfn, u64 pages)
 		WRITE_ONCE(slot->mapped[word], 0);
 }
 
+/* OP_UNMAP of the ranges that ring_begin() gave room for: how many leaves that was. Ends it. */
+static u64 unmap_submit(struct vm *vm, u32 ranges)
+{
+	s64 rc = ring_submit(OPX_OP_UNMAP, vm->handle, 0, ranges * sizeof(struct map_range), NULL);
+
+	ring_end();
+	vm->counters.remote_tlb_flush += !!rc;
+	vm->counters.remote_tlb_flush_requests++;
+	return WARN_ONCE(rc < 0, "tenon: unmap failed (%lld)\n", rc) ? 0 : rc;
+}
+
 /* Unmap them: how many leaves that was. */
-static u64 unmap(struct vm *vm, struct slot *slot, u64 gfn, u64 pages)
+static u64 unmap(struct vm *vm, u64 gfn, u64 pages)
 {
 	u64 at, n, leaves = 0;
 
 	for (at = 0; at < pages; at += n) {
 		struct map_range *range = ring_begin();
-		s64 rc;
 
 		n = min_t(u64, pages - at, MAP_MAX_PAGES);
 		*range = (struct map_range){ .gpa = (gfn + at) << PAGE_SHIFT, .pages = n };
-		rc = ring_submit(OPX_OP_UNMAP, vm->handle, 0, sizeof(*range), NULL);
-		ring_end();
-		vm->counters.remote_tlb_flush += !!rc;
-		vm->counters.remote_tlb_flush_requests++;
-		if (!WARN_ONCE(rc < 0, "tenon: unmap failed (%lld)\n", rc))
-			leaves += rc;
+		leaves += unmap_submit(vm, 1);
 	}
 	return leaves;
 }
 
 void map_remove(struct vm *vm, struct slot *slot, u64 gfn, u64 pages)
 {
-	unmap(vm, slot, gfn, pages);
+	unmap(vm, gfn, pages);
 	/* After the unmapping: a mapping made meanwhile may lose its bit, never keep a false one. */
 	forget_mapped(slot, gfn, pages);
+}
+
+static_assert(DIRTY_WORDS * BITS_PER_LONG / 2 * sizeof(struct map_range) <= RING_OP_BYTES);
+
+/* They stay mapped, and their next writes are logged. */
+static void log_again(struct vm *vm, u64 gfn, const unsigned long *bits, u32 words)
+{
+	struct map_range *range = ring_begin();
+	unsigned long first, end;
+	u32 n = 0;
+
+	for_each_set_bitrange(first, end, bits, words * BITS_PER_LONG)
+		range[n++] = (struct map_range){ .gpa = (gfn + first) << PAGE_SHIFT, .pages = end - first, .flags = MAP_LOG };
+	unmap_submit(vm, n);
+}
+
+void map_protect(struct vm *vm, struct slot *slot, u64 gfn, const unsigned long *bits, u32 words)
+{
+	unsigned long first, end;
+
+	if (vm->log && !vm->log_refused) {
+		log_again(vm, gfn, bits, words);
+		return;
+	}
+	for_each_set_bitrange(first, end, bits, words * BITS_PER_LONG)
+		map_remove(vm, slot, gfn + first, end - first);
 }
 
 /* By the hints, which are right but for what a race has lost. */
@@ -471,7 +512,7 @@ static void unmap_hva(struct vm *vm, unsigned long start, unsigned long end)
 static bool slot_age(struct vm *vm, struct slot *slot, u64 gfn, u64 pages)
 {
 	u64 first = gfn - slot->gfn, window = gfn / WINDOW_PAGES - slot->gfn / WINDOW_PAGES, i;
-	bool used = unmap(vm, slot, gfn, pages);
+	bool used = unmap(vm, gfn, pages);
 
 	if (pages >= WINDOW_PAGES || test_bit(window, slot->large)) {
 		forget_mapped(slot, gfn, pages);

@@ -273,6 +273,8 @@ static int slot_change(struct vm *vm, const struct slot *want, struct slot *old)
 		return -ENOMEM;
 	rc = slot_bitmaps(vm, new, old);
 	borrowed = old && old->dirty && new->dirty == old->dirty;
+	if (!rc && new->dirty)
+		log_begin(vm);
 	if (!rc)
 		rc = old ? slot_replace(vm, new, old) : slots_publish(vm, NULL, new);
 	if (rc) {
@@ -329,6 +331,18 @@ static int slot_apply(struct vm *vm, const struct kvm_userspace_memory_region *r
 	return slot_change(vm, &want, old);
 }
 
+static bool slots_logged(struct vm *vm)
+{
+	struct slots *slots = slots_current(vm);
+	u32 i;
+
+	for (i = 0; i < slots->count; i++) {
+		if (slots->slot[i]->dirty)
+			return true;
+	}
+	return false;
+}
+
 long slots_set(void *object, unsigned long arg)
 {
 	struct kvm_userspace_memory_region region;
@@ -342,6 +356,8 @@ long slots_set(void *object, unsigned long arg)
 		return rc;
 	mutex_lock(&vm->slots_lock);
 	rc = slot_apply(vm, &region);
+	if (vm->log && !slots_logged(vm))
+		log_end(vm);
 	mutex_unlock(&vm->slots_lock);
 	return rc;
 }
@@ -359,46 +375,45 @@ static struct slot *dirty_slot(struct vm *vm, u32 id)
 	return slot && slot->dirty ? slot : ERR_PTR(-ENOENT);
 }
 
-/* Unmap the pages of one word's bits, run by run: the next write faults again. */
-static void dirty_protect(struct vm *vm, struct slot *slot, u64 base, unsigned long bits)
-{
-	while (bits) {
-		unsigned int first = __ffs(bits);
-		unsigned long above = bits >> first;
-		unsigned int run = ~above ? __ffs(~above) : BITS_PER_LONG;
-
-		map_remove(vm, slot, slot->gfn + base + first, run);
-		if (first + run >= BITS_PER_LONG)
-			return;
-		bits &= ~0ul << (first + run);
-	}
-}
-
 /*
- * Take the wanted bits of one word and protect their pages in one step against
- * map_fault(), which sets a bit and maps under the same lock.
+ * Take those of the wanted bits that are set, of `words` words from one on, and
+ * protect their pages, in one step against map_fault(), which sets a bit and maps
+ * under the same lock. `bits`: the wanted ones, then those taken.
  */
-static unsigned long dirty_take(struct vm *vm, struct slot *slot, unsigned long word,
-				unsigned long wanted)
+static void dirty_take(struct vm *vm, struct slot *slot, unsigned long word, u32 words, unsigned long *bits)
 {
-	unsigned long bits = READ_ONCE(slot->dirty[word]) & wanted;
+	unsigned long any = 0;
+	u32 i;
 
-	if (!bits)
-		return 0;
+	for (i = 0; i < words; i++)
+		any |= bits[i] &= READ_ONCE(slot->dirty[word + i]);
+	if (!any)
+		return;
 	spin_lock(&vm->mmu_lock);
-	bits = READ_ONCE(slot->dirty[word]) & wanted;
-	atomic_long_andnot(bits, (atomic_long_t *)&slot->dirty[word]);
-	dirty_protect(vm, slot, word * BITS_PER_LONG, bits);
+	for (i = 0; i < words; i++)
+		atomic_long_andnot(bits[i], (atomic_long_t *)&slot->dirty[word + i]);
+	map_protect(vm, slot, slot->gfn + word * BITS_PER_LONG, bits, words);
 	spin_unlock(&vm->mmu_lock);
 	cond_resched();
-	return bits;
+}
+
+static void dirty_copy(struct vm *vm, struct slot *slot, unsigned long *copy, unsigned long words)
+{
+	unsigned long i;
+
+	for (i = 0; vm->dirty_manual && i < words; i++)
+		copy[i] = READ_ONCE(slot->dirty[i]);
+	if (vm->dirty_manual)
+		return;
+	memset(copy, 0xff, words * sizeof(long));
+	for (i = 0; i < words; i += DIRTY_WORDS)
+		dirty_take(vm, slot, i, min_t(unsigned long, words - i, DIRTY_WORDS), copy + i);
 }
 
 static int dirty_get(struct vm *vm, const struct kvm_dirty_log *log)
 {
 	struct slot *slot = dirty_slot(vm, log->slot);
-	unsigned long words, i;
-	unsigned long *copy;
+	unsigned long words, *copy;
 	int rc = 0;
 
 	if (IS_ERR(slot))
@@ -407,8 +422,8 @@ static int dirty_get(struct vm *vm, const struct kvm_dirty_log *log)
 	copy = kvmalloc_array(words, sizeof(long), GFP_KERNEL_ACCOUNT);
 	if (!copy)
 		return -ENOMEM;
-	for (i = 0; i < words; i++)
-		copy[i] = vm->dirty_manual ? READ_ONCE(slot->dirty[i]) : dirty_take(vm, slot, i, ~0ul);
+	log_sync(vm);
+	dirty_copy(vm, slot, copy, words);
 	if (copy_to_user(log->dirty_bitmap, copy, words * sizeof(long)))
 		rc = -EFAULT;
 	kvfree(copy);
@@ -433,7 +448,8 @@ static int dirty_clear(struct vm *vm, const struct kvm_clear_dirty_log *log)
 {
 	const unsigned long __user *user = log->dirty_bitmap;
 	struct slot *slot = dirty_slot(vm, log->slot);
-	unsigned long wanted;
+	unsigned long bits[DIRTY_WORDS];
+	u32 words;
 	u64 page;
 
 	if (log->first_page % BITS_PER_LONG)
@@ -444,10 +460,11 @@ static int dirty_clear(struct vm *vm, const struct kvm_clear_dirty_log *log)
 		return -EINVAL;
 	if (log->num_pages % BITS_PER_LONG && log->first_page + log->num_pages != slot->pages)
 		return -EINVAL;
-	for (page = 0; page < log->num_pages; page += BITS_PER_LONG) {
-		if (get_user(wanted, user++))
+	for (page = 0; page < log->num_pages; page += DIRTY_WORDS * BITS_PER_LONG, user += words) {
+		words = min_t(u64, DIV_ROUND_UP_ULL(log->num_pages - page, BITS_PER_LONG), DIRTY_WORDS);
+		if (copy_from_user(bits, user, words * sizeof(long)))
 			return -EFAULT;
-		dirty_take(vm, slot, (log->first_page + page) / BITS_PER_LONG, wanted);
+		dirty_take(vm, slot, (log->first_page + page) / BITS_PER_LONG, words, bits);
 	}
 	return 0;
 }

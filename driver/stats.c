@@ -35,7 +35,7 @@ static void show_exits(struct seq_file *m, const u64 *exits)
 static int vm_show(struct seq_file *m, void *unused)
 {
 	struct vm *vm = m->private;
-	u64 sum[STAT_COUNT] = {}, entries = 0;
+	u64 sum[STAT_COUNT] = {}, entries = 0, logged = 0;
 	struct vcpu *v;
 	u32 i, k;
 
@@ -46,12 +46,13 @@ static int vm_show(struct seq_file *m, void *unused)
 		if (!v)
 			continue;
 		entries += READ_ONCE(v->counters.exits);
+		logged += READ_ONCE(v->logged);
 		for (k = 0; k < STAT_COUNT; k++)
 			sum[k] += READ_ONCE(v->exit->exits[k]);
 	}
 	mutex_unlock(&vm->lock);
 	show_exits(m, sum);
-	seq_printf(m, "entries %llu\n", entries);
+	seq_printf(m, "entries %llu\nlogged %llu\n", entries, logged);
 	return 0;
 }
 DEFINE_SHOW_ATTRIBUTE(vm);

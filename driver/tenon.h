@@ -106,7 +106,7 @@ struct slot {
 	unsigned long hva;
 	u32 id;
 	u32 flags;		/* KVM_MEM_* */
-	unsigned long *dirty;	/* one bit per page while KVM_MEM_LOG_DIRTY_PAGES */
+	unsigned long *dirty;	/* one bit per page while KVM_MEM_LOG_DIRTY_PAGES; whose is not set is not writable, or log.c hears of a write */
 	unsigned long *mapped;	/* one bit per page that the guest surely has; map.c's */
 	unsigned long *large;	/* one bit per 2 MiB that it has in one piece; map.c's */
 	unsigned long *idle;	/* one bit per page that Linux found unused: mapped by its own fault alone; map.c's */
@@ -160,8 +160,24 @@ int map_fault(struct vcpu *v, struct slot *slot, u64 gfn, bool write);
 /* Take guest pages away; when it returns no CPU uses them. Any context but hard interrupts. */
 void map_remove(struct vm *vm, struct slot *slot, u64 gfn, u64 pages);
 
+/* A write to these pages of a logged slot is to be heard of again: from gfn on, by a bitmap of DIRTY_WORDS words at most. mmu_lock held. */
+#define DIRTY_WORDS 16u
+void map_protect(struct vm *vm, struct slot *slot, u64 gfn, const unsigned long *bits, u32 words);
+
 /* Bring vm.counters.pages_* up to date. */
 void map_count_pages(struct vm *vm);
+
+/* ---- log.c: the processor's own log of writes ---- */
+
+/* The first slot with a dirty log is about to be there, the last one is gone. slots_lock held. */
+void log_begin(struct vm *vm);
+void log_end(struct vm *vm);
+/* What guests wrote before this call is in the slots' bitmaps behind it. May wait for a vCPU to leave its guest. */
+void log_sync(struct vm *vm);
+/* This VM does without from now on. May sleep, vm.srcu not held. */
+void log_refuse(struct vm *vm);
+/* The guest came back from a stay with a log. Interrupts off. */
+void log_drain(struct vcpu *v);
 
 /* ---- eventfd.c ---- */
 
@@ -200,6 +216,8 @@ struct vm {
 	u32 vcpu_count;
 	struct vcpu *vcpu[ABI_MAX_VCPUS];
 	u32 dirty_manual;		/* KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 as enabled */
+	bool log;			/* stays begin with the processor's log on */
+	bool log_refused;		/* nothing is mapped for it any more */
 	struct dentry *stats;
 	struct vm_counters counters;
 	struct list_head counted;	/* counters.c */
@@ -240,6 +258,8 @@ struct vcpu {
 	struct mutex lock;
 	u32 cpu;		/* of the last entry */
 	u32 in_guest;		/* from the last look before an entry to the exit */
+	u32 stays;		/* counts up when in_guest ends */
+	u64 logged;		/* entries of its log so far */
 	bool entered;		/* the guest ran in this KVM_RUN */
 	struct vcpu_counters counters;
 	bool sigset_active;

@@ -176,7 +176,8 @@ void vcpu_free(struct vcpu *v)
 {
 	arch_vcpu_free(v);
 	kfree(v->pages);
-	free_pages((unsigned long)v->exit, get_order(EXIT_PAGES * PAGE_SIZE));
+	if (v->exit)
+		free_pages_exact(v->exit, EXIT_PAGES * PAGE_SIZE);
 	free_page((unsigned long)v->pio);
 	free_page((unsigned long)v->run);
 	kfree(v);
@@ -193,7 +194,7 @@ static struct vcpu *vcpu_alloc(struct vm *vm, u32 id)
 	v->id = id;
 	v->run = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
 	v->pio = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
-	v->exit = (void *)__get_free_pages(GFP_KERNEL_ACCOUNT | __GFP_ZERO, get_order(EXIT_PAGES * PAGE_SIZE));
+	v->exit = alloc_pages_exact(EXIT_PAGES * PAGE_SIZE, GFP_KERNEL_ACCOUNT | __GFP_ZERO);
 	v->pages = kmalloc_array(WINDOW_PAGES, sizeof(*v->pages), GFP_KERNEL_ACCOUNT);
 	if (v->run && v->pio && v->exit && v->pages)
 		return v;

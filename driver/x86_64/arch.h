@@ -43,7 +43,7 @@ static inline s64 arch_hypercall(u64 number, u64 arg)
 	[EXIT_FAIL_ENTRY] = "fail_entry", [EXIT_DEBUG] = "debug", [EXIT_TASK] = "task_switch", \
 	[EXIT_INTERNAL] = "internal", [EXIT_CPUID] = "cpuid", [EXIT_MSR] = "msr", [EXIT_CR] = "cr", \
 	[EXIT_DR] = "dr", [EXIT_HYPERCALL] = "hypercall", [EXIT_EXCEPTION] = "exception", \
-	[EXIT_NMI] = "nmi", [EXIT_OTHER] = "other", [EXIT_EOI] = "eoi",
+	[EXIT_NMI] = "nmi", [EXIT_OTHER] = "other", [EXIT_EOI] = "eoi", [EXIT_LOG] = "log_full",
 
 /* tsc.c: the guest's TSC, which may run at another rate than the machine's. */
 u64 tsc_guest(const struct vcpu *v, u64 machine);
@@ -66,6 +66,23 @@ struct cap_row {
 	u32 cap;
 	u32 value;
 };
+
+/* The processor can log a guest's writes. */
+bool arch_has_log(void);
+/* The last stay had the log on. */
+static inline bool arch_log_on(const struct vcpu *v)
+{
+	return v->exit->in.log;
+}
+/* Its entries: how many. */
+static inline u32 arch_log(const struct vcpu *v, const u64 **entry)
+{
+	const u64 *page = (void *)v->exit + (vcpu_has_lapic(v) ? 2 : 1) * PAGE_SIZE;
+	u32 count = min(v->exit->out.logged, LOG_ENTRIES);
+
+	*entry = page + LOG_ENTRIES - count;
+	return count;
+}
 
 int arch_init(void);
 void arch_exit(void);
@@ -252,6 +269,7 @@ static inline int arch_run_ready(struct vcpu *v) { return 1; }
 /* Fill the driver's half for one entry. Interrupts off. */
 static inline void arch_run_enter(struct vcpu *v)
 {
+	v->exit->in.log = READ_ONCE(v->vm->log);
 	v->exit->in.request_window = v->arch.watch & WATCH_EXTINT ||
 		(unlikely(READ_ONCE(v->run->request_interrupt_window)) && arch_wants_window(v));
 }

@@ -24,6 +24,8 @@
 #define MMU_PAGES_MIN 64ull
 #define MMU_PAGES_SHARE 50		/* a page of tables for so many of memory */
 
+static bool has_log;
+
 /* ---- payloads with a tail ---- */
 
 /* A kernel buffer as big as one operation's payload; free with kvfree(). */
@@ -215,6 +217,7 @@ int arch_init(void)
 		return rc;
 	state_offers();
 	tsc_offers();
+	has_log = cpuid_ebx(ABI_CPUID_BASE + 1) & ABI_FEATURE_LOG;
 	rc = pvclock_init();
 	if (rc)
 		irqfd_exit();
@@ -257,6 +260,11 @@ static long vcpu_translate(void *object, unsigned long arg)
 	return rc;
 }
 
+bool arch_has_log(void)
+{
+	return has_log;
+}
+
 int arch_vcpu_init(struct vcpu *v)
 {
 	return apic_init(v) ?: msr_init(v) ?: mcheck_create(v) ?: cpuid_init(v) ?: emulate_init(v) ?:
@@ -270,7 +278,7 @@ void arch_vcpu_publish(struct vcpu *v)
 
 u32 arch_vcpu_flags(const struct vm *vm)
 {
-	return irqchip_in_kernel(vm) ? VCPU_LAPIC : 0;
+	return (irqchip_in_kernel(vm) ? VCPU_LAPIC : 0) | (arch_has_log() ? VCPU_LOG : 0);
 }
 
 int arch_vm_enable_cap(struct vm *vm, const struct kvm_enable_cap *cap)

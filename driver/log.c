@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: (GPL-2.0 OR BSD-2-Clause)
+/*
+ * log.c - the processor's own log of a guest's writes, where there is one
+ * (ABI_FEATURE_LOG): when it is on, and from a vCPU's log page into the slots'
+ * dirty bitmaps.
+ *
+ * Owns: vm.log, vm.log_refused, vcpu.stays. Invariant: while a page is mapped for
+ * it (MAP_LOG), every stay has the log on; a page that was written has its bit
+ * set, or stands in the log page of a vCPU that has not come back yet.
+ * Called by: memslot.c, run.c, the exit table. Calls: map.c.
+ * Concurrency: slots_lock, but for log_drain(): the vCPU's own, interrupts off.
+ * See: docs/abi.md, "The log of writes"; SDM volume 3, 29.3.6.
+ */
+#include "tenon.h"
+
+/* Out of its guest, if it is there now. Pairs with run_enter(): what we wrote before, its next entry sees. */
+static void wait_for(struct vcpu *v)
+{
+	u32 stays = READ_ONCE(v->stays);
+
+	smp_mb();
+	if (!READ_ONCE(v->in_guest))
+		return;
+	vcpu_kick(v);
+	while (smp_load_acquire(&v->in_guest) && smp_load_acquire(&v->stays) == stays)
+		cpu_relax();
+}
+
+void log_sync(struct vm *vm)
+{
+	u32 i;
+
+	for (i = 0; vm->log && i < ABI_MAX_VCPUS; i++) {
+		struct vcpu *v = READ_ONCE(vm->vcpu[i]);
+
+		if (v)
+			wait_for(v);
+	}
+}
+
+void log_begin(struct vm *vm)
+{
+	if (!arch_has_log() || vm->log || vm->log_refused)
+		return;
+	WRITE_ONCE(vm->log, true);
+	log_sync(vm);
+}
+
+void log_end(struct vm *vm)
+{
+	WRITE_ONCE(vm->log, false);
+}
+
+/* A guest whose page tables it may not write: with a log, walks of them count as writes. */
+void log_refuse(struct vm *vm)
+{
+	struct slots *slots;
+	u32 i;
+
+	mutex_lock(&vm->slots_lock);
+	spin_lock(&vm->mmu_lock);
+	WRITE_ONCE(vm->log_refused, true);
+	spin_unlock(&vm->mmu_lock);
+	slots = rcu_dereference_protected(vm->slots, lockdep_is_held(&vm->slots_lock));
+	for (i = 0; vm->log && i < slots->count; i++) {
+		struct slot *slot = slots->slot[i];
+
+		if (slot->dirty)
+			map_remove(vm, slot, slot->gfn, slot->pages);
+	}
+	/* Not before: until here a write may be heard of by the log alone. */
+	WRITE_ONCE(vm->log, false);
+	mutex_unlock(&vm->slots_lock);
+}
+
+void log_drain(struct vcpu *v)
+{
+	int idx = srcu_read_lock(&v->vm->srcu);
+	const u64 *entry;
+	u32 count = arch_log(v, &entry), i;
+
+	for (i = 0; i < count; i++) {
+		u64 gfn = entry[i] >> PAGE_SHIFT;
+		struct slot *slot = slot_find(v->vm, gfn);
+
+		if (slot)
+			slot_mark_dirty(slot, gfn);
+	}
+	srcu_read_unlock(&v->vm->srcu, idx);
+	v->logged += count;
+}
