@@ -528,7 +528,7 @@ TEST(vcpu_rules)
 	EXPECT(ring_op(N_KVM_CREATE_VCPU, vm.handle, 0, &c, sizeof(c)) == -EINVAL, "id 64");
 	c.id = 0;
 	EXPECT(ring_op(N_KVM_CREATE_VCPU, vm.handle, 0, &c, sizeof(c)) == -EEXIST, "an id in use");
-	c = (struct vcpu_create) { 1, 2, (u64)&page2 };
+	c = (struct vcpu_create) { 1, 4, (u64)&page2 };
 	EXPECT(ring_op(N_KVM_CREATE_VCPU, vm.handle, 0, &c, sizeof(c)) == -EINVAL, "an unknown flag");
 	c = (struct vcpu_create) { 1, 0, (u64)&page2 + 8 };
 	EXPECT(ring_op(N_KVM_CREATE_VCPU, vm.handle, 0, &c, sizeof(c)) == -EINVAL, "an odd exit page");
@@ -555,7 +555,7 @@ static const struct { const char *what; struct map_range r; s64 want; } bad_rang
 	{ "2^52 pages", { 0, 0x4000000, 1ull << 52, 0 }, -EINVAL },
 	{ "an odd guest address", { 8, 0x4000000, 1, 0 }, -EINVAL },
 	{ "an odd address", { 0, 0x4000008, 1, 0 }, -EINVAL },
-	{ "an unknown flag", { 0, 0x4000000, 1, 2 }, -EINVAL },
+	{ "an unknown flag", { 0, 0x4000000, 1, 4 }, -EINVAL },
 	{ "a guest address beyond all", { 1ull << 60, 0x4000000, 1, 0 }, -EINVAL },
 	{ "a range that wraps", { 0 - PAGE_SIZE, 0x4000000, 2, 0 }, -EINVAL },
 	{ "no RAM", { 0, 0xfee00000, 1, 0 }, -EPERM },
