@@ -426,28 +426,23 @@ void map_remove(struct vm *vm, struct slot *slot, u64 gfn, u64 pages)
 
 static_assert(DIRTY_WORDS * BITS_PER_LONG / 2 * sizeof(struct map_range) <= RING_OP_BYTES);
 
-/* They stay mapped, and their next writes are logged. */
-static void log_again(struct vm *vm, u64 gfn, const unsigned long *bits, u32 words)
+void map_protect(struct vm *vm, struct slot *slot, u64 gfn, const unsigned long *bits, u32 words)
 {
+	bool logs = vm->log && !vm->log_refused;
 	struct map_range *range = ring_begin();
 	unsigned long first, end;
 	u32 n = 0;
 
-	for_each_set_bitrange(first, end, bits, words * BITS_PER_LONG)
-		range[n++] = (struct map_range){ .gpa = (gfn + first) << PAGE_SHIFT, .pages = end - first, .flags = MAP_LOG };
-	unmap_submit(vm, n);
-}
-
-void map_protect(struct vm *vm, struct slot *slot, u64 gfn, const unsigned long *bits, u32 words)
-{
-	unsigned long first, end;
-
-	if (vm->log && !vm->log_refused) {
-		log_again(vm, gfn, bits, words);
-		return;
+	for_each_set_bitrange(first, end, bits, words * BITS_PER_LONG) {
+		range[n++] = (struct map_range){
+			.gpa = (gfn + first) << PAGE_SHIFT, .pages = end - first, .flags = logs ? MAP_LOG : 0,
+		};
 	}
+	unmap_submit(vm, n);
+	if (logs)
+		return;
 	for_each_set_bitrange(first, end, bits, words * BITS_PER_LONG)
-		map_remove(vm, slot, gfn + first, end - first);
+		forget_mapped(slot, gfn + first, end - first);
 }
 
 /* By the hints, which are right but for what a race has lost. */

@@ -402,6 +402,33 @@ TEST(log_full_in_a_delivery)
 	EXPECT(!vm_close(&vm), "OP_VM_DESTROY");
 }
 
+/*
+ * The log is full when an NMI's handler executes IRET (Bochs looks at each walk of the tables, so the handler loads CR3
+ * before the last store): the next NMI comes behind that IRET, not before it.
+ */
+TEST(log_full_at_an_iret)
+{
+	static const u8 handler[] = "\x89\xe5\x8b\x46\x00\x89\x05\x83\xc7\x02\x66\xbb\x00\x00\x40\x00"
+		"\x67\xc6\x03\x01\x66\x81\xc3\x00\x10\x00\x00\x66\x81\xfb\x00\xf0\x5f\x00\x72\xec"
+		"\x0f\x20\xd8\x0f\x22\xd8\x67\xc6\x03\x01\xcf";
+	struct abi_regs regs = { .rip = CODE_GPA, .rflags = 2, .rsp = STACK_GPA + PAGE_SIZE, .rdi = STACK_GPA };
+	struct state_fields two = { .fields = 1ull << STATE_NMI, .value[STATE_NMI] = 2 };
+	u32 has = !!(cpuid(ABI_CPUID_BASE + 1, 0).ebx & ABI_FEATURE_LOG);
+	const u16 *came_from = (const u16 *)(data + 2 * PAGE_SIZE);
+	struct vm vm;
+
+	REQUIRE(log_open(&vm), "no VM");
+	*(u32 *)(data + PAGE_SIZE + 4 * 2) = CODE_GPA + 0x100;
+	memcpy(code + 0x100, handler, sizeof(handler));
+	code[0] = 0xf4;
+	EXPECT(!vcpu_reset(vm.vcpu, CODE_GPA) && !ring_op(N_KVM_SET_REGS, vm.vcpu, 0, &regs, sizeof(regs)), "SET_REGS");
+	EXPECT(!ring_op(N_OP_STATE_SET, vm.vcpu, 0, &two, sizeof(two)), "two NMIs");
+	EXPECT(log_run(&vm, 1) == EXIT_HLT && log_total == has * LOG_ENTRIES, "exit %u, %u entries", log_pages.exit.out.reason, log_total);
+	EXPECT(came_from[0] == CODE_GPA && came_from[1] == CODE_GPA && !came_from[2], "NMIs at %x %x %x", came_from[0], came_from[1], came_from[2]);
+	print("note: the log was full %u times\n", log_full);
+	EXPECT(!vm_close(&vm), "OP_VM_DESTROY");
+}
+
 /* MSRs, FPU and the rest: what was set comes back. */
 TEST(state_round_trips)
 {
