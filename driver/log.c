@@ -13,7 +13,9 @@
  */
 #include "tenon.h"
 
-/* Out of its guest, if it is there now. Pairs with run_enter(): what we wrote before, its next entry sees. */
+DEFINE_STATIC_KEY_FALSE(log_key);
+
+/* Out of its guest, if it is there now. Pairs with run_enter(). */
 static void wait_for(struct vcpu *v)
 {
 	u32 stays = READ_ONCE(v->stays);
@@ -38,17 +40,42 @@ void log_sync(struct vm *vm)
 	}
 }
 
+/* When it returns no vCPU is in its guest otherwise, nor has one a log that is not taken. */
+static void log_switch(struct vm *vm, bool on)
+{
+	u32 i;
+
+	if (on)
+		static_branch_inc(&log_key);
+	WRITE_ONCE(vm->log, on);
+	for (i = 0; i < ABI_MAX_VCPUS; i++) {
+		struct vcpu *v = READ_ONCE(vm->vcpu[i]);
+
+		if (v)
+			arch_log_ask(v);
+		while (v && smp_load_acquire(&v->in_guest) && arch_log_on(v) != on)
+			cpu_relax();
+	}
+	if (!on)
+		static_branch_dec(&log_key);
+}
+
 void log_begin(struct vm *vm)
 {
-	if (!arch_has_log() || vm->log || vm->log_refused)
-		return;
-	WRITE_ONCE(vm->log, true);
-	log_sync(vm);
+	if (arch_has_log() && !vm->log && !vm->log_refused)
+		log_switch(vm, true);
 }
 
 void log_end(struct vm *vm)
 {
-	WRITE_ONCE(vm->log, false);
+	if (vm->log)
+		log_switch(vm, false);
+}
+
+void log_free(struct vm *vm)
+{
+	if (vm->log)
+		static_branch_dec(&log_key);
 }
 
 /* A guest whose page tables it may not write: with a log, walks of them count as writes. */
@@ -69,7 +96,7 @@ void log_refuse(struct vm *vm)
 			map_remove(vm, slot, slot->gfn, slot->pages);
 	}
 	/* Not before: until here a write may be heard of by the log alone. */
-	WRITE_ONCE(vm->log, false);
+	log_end(vm);
 	mutex_unlock(&vm->slots_lock);
 }
 
@@ -88,4 +115,6 @@ void log_drain(struct vcpu *v)
 	}
 	srcu_read_unlock(&v->vm->srcu, idx);
 	v->logged += count;
+	/* Who waits for the stay's end finds the bits set. */
+	smp_store_release(&v->stays, v->stays + 1);
 }

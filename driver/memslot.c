@@ -356,7 +356,7 @@ long slots_set(void *object, unsigned long arg)
 		return rc;
 	mutex_lock(&vm->slots_lock);
 	rc = slot_apply(vm, &region);
-	if (vm->log && !slots_logged(vm))
+	if (!slots_logged(vm))
 		log_end(vm);
 	mutex_unlock(&vm->slots_lock);
 	return rc;

@@ -65,10 +65,9 @@ static int run_enter(struct vcpu *v)
 	current->flags |= PF_VCPU;
 	__this_cpu_inc(ring_counts[OPX_KVM_RUN]);
 	rc = arch_hypercall(HC_RUN, v->handle);
-	if (unlikely(arch_log_on(v)) && rc >= 0)
+	if (static_branch_unlikely(&log_key) && arch_log_on(v) && rc >= 0)
 		log_drain(v);
-	/* Who waits for the stay's end sees what it has left. */
-	smp_store_release(&v->stays, v->stays + 1);
+	/* Who sees this sees what the stay has left. */
 	smp_store_release(&v->in_guest, 0);
 	local_irq_enable();
 	current->flags &= ~PF_VCPU;

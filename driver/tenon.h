@@ -16,6 +16,7 @@
 #define pr_fmt(fmt) "tenon: " fmt
 
 #include <linux/io.h>
+#include <linux/jump_label.h>
 #include <linux/kvm.h>
 #include <linux/list.h>
 #include <linux/mm.h>
@@ -169,9 +170,13 @@ void map_count_pages(struct vm *vm);
 
 /* ---- log.c: the processor's own log of writes ---- */
 
-/* The first slot with a dirty log is about to be there, the last one is gone. slots_lock held. */
+/* Some VM has the log on: others need not look. */
+DECLARE_STATIC_KEY_FALSE(log_key);
+/* The first slot with a dirty log is about to be there, the last one is gone. slots_lock held; may wait as log_sync(). */
 void log_begin(struct vm *vm);
 void log_end(struct vm *vm);
+/* No vCPU is left. */
+void log_free(struct vm *vm);
 /* What guests wrote before this call is in the slots' bitmaps behind it. May wait for a vCPU to leave its guest. */
 void log_sync(struct vm *vm);
 /* This VM does without from now on. May sleep, vm.srcu not held. */
@@ -258,7 +263,7 @@ struct vcpu {
 	struct mutex lock;
 	u32 cpu;		/* of the last entry */
 	u32 in_guest;		/* from the last look before an entry to the exit */
-	u32 stays;		/* counts up when in_guest ends */
+	u32 stays;		/* those with the log on */
 	u64 logged;		/* entries of its log so far */
 	bool entered;		/* the guest ran in this KVM_RUN */
 	struct vcpu_counters counters;

@@ -117,6 +117,7 @@ static void vm_free(struct vm *vm)
 		block_free(page);
 	io_free(vm);
 	slots_free(vm);
+	log_free(vm);
 	arch_vm_free(vm);
 	free_page((unsigned long)vm->coalesced);
 	cleanup_srcu_struct(&vm->srcu);

@@ -46,6 +46,7 @@ u64 arch_max_gfn(void);
 u32 arch_target(void);		/* of KVM_ARM_PREFERRED_TARGET */
 /* There is no log of a guest's writes. */
 static inline bool arch_has_log(void) { return false; }
+static inline void arch_log_ask(struct vcpu *v) { }
 static inline bool arch_log_on(const struct vcpu *v) { return false; }
 static inline u32 arch_log(const struct vcpu *v, const u64 **entry) { return 0; }
 

@@ -18,6 +18,7 @@ enum vcpu_request {
 	REQUEST_SHUTDOWN,	/* KVM_EXIT_SHUTDOWN */
 	REQUEST_CLOCK,		/* kvmclock */
 	REQUEST_PAYLOAD,	/* of the VMM's pending exception: DR6 or CR2 before the entry */
+	REQUEST_LOG,		/* vm.log may be another */
 	REQUEST_STATE,		/* mp_state is not runnable: wait */
 };
 

@@ -69,10 +69,15 @@ struct cap_row {
 
 /* The processor can log a guest's writes. */
 bool arch_has_log(void);
-/* The last stay had the log on. */
+/* The next stay is to be as vm.log says. */
+static inline void arch_log_ask(struct vcpu *v)
+{
+	vcpu_request(v, REQUEST_LOG);
+}
+/* The stay has the log on. */
 static inline bool arch_log_on(const struct vcpu *v)
 {
-	return v->exit->in.log;
+	return READ_ONCE(v->exit->in.log);
 }
 /* Its entries: how many. */
 static inline u32 arch_log(const struct vcpu *v, const u64 **entry)
@@ -269,7 +274,6 @@ static inline int arch_run_ready(struct vcpu *v) { return 1; }
 /* Fill the driver's half for one entry. Interrupts off. */
 static inline void arch_run_enter(struct vcpu *v)
 {
-	v->exit->in.log = READ_ONCE(v->vm->log);
 	v->exit->in.request_window = v->arch.watch & WATCH_EXTINT ||
 		(unlikely(READ_ONCE(v->run->request_interrupt_window)) && arch_wants_window(v));
 }

@@ -259,6 +259,8 @@ int mp_work(struct vcpu *v)
 	if (rc)
 		return rc;
 	clear_bit(REQUEST_UNHALT, requests);
+	if (test_and_clear_bit(REQUEST_LOG, requests))
+		WRITE_ONCE(v->exit->in.log, READ_ONCE(v->vm->log));
 	if (test_and_clear_bit(REQUEST_CLOCK, requests))
 		pvclock_work(v);
 	if (test_and_clear_bit(REQUEST_VAPIC, requests) && v->arch.vapic_addr)
@@ -329,6 +331,7 @@ int mp_init(struct vcpu *v)
 	v->arch.reset = kmalloc(sizeof(*v->arch.reset), GFP_KERNEL_ACCOUNT);
 	if (!v->arch.reset)
 		return -ENOMEM;
+	set_bit(REQUEST_LOG, &v->arch.requests);
 	set_state(v, vcpu_has_lapic(v) && !v->arch.lapic.bsp ? KVM_MP_STATE_UNINITIALIZED : KVM_MP_STATE_RUNNABLE);
 	return state_read(v, v->arch.reset);
 }

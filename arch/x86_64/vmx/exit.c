@@ -472,20 +472,40 @@ static void log_unload(struct vcpu *v)
 	v->page->out.logged = LOG_ENTRIES - 1 - (u32)(s16)vmread(VMCS_PML_INDEX);
 }
 
+static NOINLINE void extra_load(struct cpu *cpu, struct vcpu *v)
+{
+	struct vmx_vcpu *x = v->arch.vmx;
+
+	if (x->extra & EXTRA_LOG)
+		log_load(v);
+	if (x->extra & EXTRA_DR) {
+		dr_swap(cpu->dr, v->arch.dr);
+		dr6_swap(&cpu->dr6, &x->slot[SLOT_DR6]);
+	}
+}
+
+static NOINLINE void extra_unload(struct cpu *cpu, struct vcpu *v)
+{
+	struct vmx_vcpu *x = v->arch.vmx;
+
+	if (x->extra & EXTRA_DR) {
+		dr6_swap(&x->slot[SLOT_DR6], &cpu->dr6);
+		dr_swap(v->arch.dr, cpu->dr);
+	}
+	if (x->proc2 & PROC2_PML)
+		log_unload(v);
+}
+
 static inline void load(struct cpu *cpu, struct vcpu *v)
 {
 	struct vmx_vcpu *x = v->arch.vmx;
 
-	if (x->log)
-		log_load(v);
 	if (vmx_apicv && v->arch.lapic)
 		apicv_load(v, v->arch.lapic);
 	x->launched = 0;
 	fpu_load(cpu, v);
-	if (unlikely(v->arch.dr_live)) {
-		dr_swap(cpu->dr, v->arch.dr);
-		dr6_swap(&cpu->dr6, &x->slot[SLOT_DR6]);
-	}
+	if (unlikely(x->extra))
+		extra_load(cpu, v);
 	if (v->arch.tsc_aux != cpu->tsc_aux)
 		wrmsr(MSR_TSC_AUX, v->arch.tsc_aux);
 	msr_swap(MSR_KERNEL_GS_BASE, &cpu->kernel_gs_base, &x->slot[SLOT_KERNEL_GS_BASE]);
@@ -505,13 +525,9 @@ static inline void unload(struct cpu *cpu, struct vcpu *v)
 	msr_swap(MSR_KERNEL_GS_BASE, &x->slot[SLOT_KERNEL_GS_BASE], &cpu->kernel_gs_base);
 	if (v->arch.tsc_aux != cpu->tsc_aux)
 		wrmsr(MSR_TSC_AUX, cpu->tsc_aux);
-	if (unlikely(v->arch.dr_live)) {
-		dr6_swap(&x->slot[SLOT_DR6], &cpu->dr6);
-		dr_swap(v->arch.dr, cpu->dr);
-	}
+	if (unlikely(x->extra))
+		extra_unload(cpu, v);
 	fpu_unload(cpu, v);
-	if (unlikely(x->proc2 & PROC2_PML))
-		log_unload(v);
 }
 
 int vmx_run(struct cpu *cpu, struct vcpu *v)

@@ -128,8 +128,8 @@ int vmx_vcpu_init(struct vcpu *v)
 	vmwrite(VMCS_TPR_THRESHOLD, 0);
 	vmwrite(VMCS_TSC_OFFSET, 0);
 	vmwrite(VMCS_EPTP, vmx_eptp(v->vm->pt.root));
-	x->log = cpu_has_log && (v->flags & VCPU_LOG);
-	if (x->log)
+	x->extra = cpu_has_log && (v->flags & VCPU_LOG) ? EXTRA_LOG : 0;
+	if (x->extra)
 		vmwrite(VMCS_PML_ADDRESS, v->page_pa + (v->arch.lapic ? 2 : 1) * PAGE_SIZE);
 	vmwrite(VMCS_CR0_MASK, CR0_OURS);
 	vmwrite(VMCS_CR4_MASK, ~CR4_GUESTS);
@@ -270,6 +270,7 @@ void vmx_refresh(struct vcpu *v)
 {
 	u32 proc = v->arch.vmx->proc & ~(PROC_MOV_DR | PROC_MSR_BITMAP);
 
+	v->arch.vmx->extra = (v->arch.vmx->extra & EXTRA_LOG) | (v->arch.dr_live ? EXTRA_DR : 0);
 	vmwrite(VMCS_EXCEPTIONS, EXCEPTIONS | (v->arch.debug & STATE_DEBUG_BP ? 1u << VECTOR_BP : 0));
 	if (!v->arch.dr_live || (v->arch.debug & STATE_DEBUG_DR))
 		proc |= PROC_MOV_DR;

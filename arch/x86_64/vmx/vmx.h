@@ -41,9 +41,12 @@ struct vmx_vcpu {
 	u32 launched;
 	u32 proc, proc2;	/* VMCS_PROC, VMCS_PROC2 as they are */
 	u32 threshold;		/* VMCS_TPR_THRESHOLD as it is */
-	u32 log;		/* it has a log page, and the processor can write it */
+	u32 extra;		/* EXTRA_*: what few vCPUs need at each stay, behind one test */
 	u8 *apic;		/* virtual-APIC page: the LAPIC page; without one only a TPR */
 };
+
+#define EXTRA_DR 1u		/* as arch.dr_live */
+#define EXTRA_LOG 2u		/* it has a log page, and the processor can write it */
 
 #define APIC_TPR 0x80
 
