@@ -22,6 +22,7 @@
 /* A driver refuses to load unless the hypervisor's version equals its own. */
 #define ABI_VERSION 2u
 #define ABI_FEATURE_TSC_RATIO 1u	/* x86: STATE_TSC_RATIO may be other than 0 */
+#define ABI_FEATURE_DEADLINE 4u		/* x86: the processor ends a stay in a guest at exit_resume.deadline */
 
 /*
  * x86: VMMCALL on AMD's processors, VMCALL on Intel's, with RAX = number, RDI = first argument; RAX = result (0 or

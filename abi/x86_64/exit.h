@@ -113,6 +113,7 @@ struct exit_resume {
 	u64 inject_cr2;		/* for vector 14 */
 	u32 interrupt;		/* with RESUME_INTERRUPT: a vector that the PIC gave; only after `ready` */
 	u32 pad;
+	u64 deadline;		/* always read, with ABI_FEATURE_DEADLINE: the machine's TSC at which the stay ends (EXIT_INTR); 0: none */
 	struct cpuid_slot cpuid[CPUID_SLOTS];
 };
 

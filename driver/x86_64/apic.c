@@ -330,15 +330,70 @@ static enum hrtimer_restart timer_expired(struct hrtimer *timer)
 	return HRTIMER_RESTART;
 }
 
+/*
+ * Where the processor can end a stay in the guest at a time of ours, that is the timer of a vCPU that runs:
+ * Linux's clock has it only while the vCPU waits.
+ */
+static bool stay_ends;
+
+void apic_offers(void)
+{
+	stay_ends = cpuid_ebx(ABI_CPUID_BASE + 1) & ABI_FEATURE_DEADLINE && !check_tsc_unstable();
+}
+
+/* Armed, and not due yet. */
+static void timer_set(struct vcpu *v, u64 now)
+{
+	struct lapic *l = &v->arch.lapic;
+
+	if (stay_ends)
+		v->exit->in.deadline = rdtsc() + 1 + mul_u64_u64_div_u64(l->expires - now, tsc_khz, USEC_PER_SEC);
+	else
+		hrtimer_start(&v->arch.timer, ns_to_ktime(l->expires), HRTIMER_MODE_ABS_HARD);
+}
+
 /* What is past already fires here, without a detour through the clock. */
 static void timer_start(struct vcpu *v)
 {
 	struct lapic *l = &v->arch.lapic;
+	u64 now;
 
 	if (!l->armed)
 		return;
-	if (l->expires > ktime_get_ns() || lapic_timer_fired(l, ktime_get_ns()))
-		hrtimer_start(&v->arch.timer, ns_to_ktime(l->expires), HRTIMER_MODE_ABS_HARD);
+	now = ktime_get_ns();
+	if (l->expires > now || lapic_timer_fired(l, now))
+		timer_set(v, min(now, l->expires));
+}
+
+static void timer_stop(struct vcpu *v)
+{
+	v->exit->in.deadline = 0;
+	hrtimer_cancel(&v->arch.timer);
+}
+
+void apic_timer_look(struct vcpu *v)
+{
+	if (rdtsc() < v->exit->in.deadline)
+		return;
+	v->exit->in.deadline = 0;
+	if (lapic_timer_fired(&v->arch.lapic, ktime_get_ns()))
+		timer_start(v);
+}
+
+void apic_timer_wait(struct vcpu *v)
+{
+	if (!v->exit->in.deadline)
+		return;
+	v->exit->in.deadline = 0;
+	hrtimer_start(&v->arch.timer, ns_to_ktime(v->arch.lapic.expires), HRTIMER_MODE_ABS_HARD);
+}
+
+void apic_timer_go(struct vcpu *v)
+{
+	if (!stay_ends || !vcpu_has_lapic(v))
+		return;
+	hrtimer_cancel(&v->arch.timer);
+	timer_start(v);
 }
 
 static u64 guest_tsc(const struct vcpu *v)
@@ -358,7 +413,7 @@ static void write_deadline(struct vcpu *v, u64 value)
 
 	if (l->timer_mode != LAPIC_TIMER_DEADLINE || !lapic_on(l))
 		return;
-	hrtimer_cancel(&v->arch.timer);
+	timer_stop(v);
 	now = guest_tsc(v);
 	delay = value > now ? cycles_to_ns(v, value - now) : 0;
 	lapic_set_deadline(l, value, delay, ktime_get_ns());
@@ -421,7 +476,7 @@ static unsigned int write_reg(struct vcpu *v, u32 offset, u32 value)
 	unsigned int fx;
 
 	if (timer)
-		hrtimer_cancel(&v->arch.timer);
+		timer_stop(v);
 	fx = lapic_write(l, offset, value, ktime_get_ns());
 	if (timer)
 		timer_start(v);
@@ -627,7 +682,7 @@ void apic_free(struct vcpu *v)
 
 void apic_reset(struct vcpu *v, bool init)
 {
-	hrtimer_cancel(&v->arch.timer);
+	timer_stop(v);
 	lapic_reset(&v->arch.lapic, init);
 	effects(v, LAPIC_FX_TPR | LAPIC_FX_LOOK | LAPIC_FX_SCAN | LAPIC_FX_EXTINT);
 }
@@ -664,7 +719,7 @@ long apic_set_state(void *object, unsigned long arg)
 	state = memdup_user((void __user *)arg, sizeof(*state));
 	if (IS_ERR(state))
 		return PTR_ERR(state);
-	hrtimer_cancel(&v->arch.timer);
+	timer_stop(v);
 	v->arch.lapic.ids32 = v->vm->arch.x2apic_ids;
 	rc = lapic_set_state(&v->arch.lapic, (u32 *)state->regs, ktime_get_ns());
 	kfree(state);

@@ -76,6 +76,13 @@ long apic_vapic_addr(void *object, unsigned long arg);
 void apic_sync_vapic(struct vcpu *v);
 /* After an exit with something to be watched. */
 void apic_watch(struct vcpu *v);
+/* Can the hypervisor end a stay at the timer's time? Module load. */
+void apic_offers(void);
+/* The stay has ended: was it at the timer's time? */
+void apic_timer_look(struct vcpu *v);
+/* Linux's clock has the timer while the vCPU waits, and gives it back. */
+void apic_timer_wait(struct vcpu *v);
+void apic_timer_go(struct vcpu *v);
 long apic_tpr_reporting(void *object, unsigned long arg);
 /* KVM_CAP_X2APIC_API. */
 int apic_enable_x2apic_api(struct vm *vm, u64 flags);

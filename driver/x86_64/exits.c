@@ -143,6 +143,8 @@ static int exit_emulate(struct vcpu *v)
 static int exit_interrupt(struct vcpu *v)
 {
 	v->counters.irq_exits++;
+	if (unlikely(v->exit->in.deadline))
+		apic_timer_look(v);
 	pvclock_check(v);
 	return 1;
 }

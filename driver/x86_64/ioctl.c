@@ -215,6 +215,7 @@ int arch_init(void)
 		return rc;
 	state_offers();
 	tsc_offers();
+	apic_offers();
 	rc = pvclock_init();
 	if (rc)
 		irqfd_exit();

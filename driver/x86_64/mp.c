@@ -173,9 +173,11 @@ static int block(struct vcpu *v)
 	u64 from = ktime_get_ns();
 	int rc;
 
+	apic_timer_wait(v);
 	WRITE_ONCE(v->counters.blocking, 1);
 	rc = rcuwait_wait_event(&v->arch.wait, wakes(v), TASK_INTERRUPTIBLE);
 	WRITE_ONCE(v->counters.blocking, 0);
+	apic_timer_go(v);
 	v->counters.halt_wait_ns += ktime_get_ns() - from;
 	return rc;
 }

@@ -113,6 +113,7 @@ extern const struct backend *backend;
 
 /* ---- guest/ ---- */
 extern int cpu_has_ibpb, cpu_has_tsc_aux;
+extern u32 abi_features;			/* ABI_FEATURE_*, but for TSC_RATIO */
 extern u64 tsc_ratio_max;			/* 0: the CPU cannot scale a guest's TSC */
 void fpu_init(void);				/* boot: which components there are */
 #define FPU_XCR0_RESET 0x1ull

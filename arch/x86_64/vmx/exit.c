@@ -352,6 +352,24 @@ static NOINLINE int exit_not_entered(struct cpu *cpu, struct vcpu *v, int result
 	return exit_refused(v, vmread(result ? VMCS_INSTRUCTION_ERROR : VMCS_EXIT_REASON));
 }
 
+/* The stay ends at the driver's deadline, or at the backstop. Rounded up, so as not to be early; 0 ends it at once (26.5.1). */
+static NOINLINE void deadline_in(u64 deadline)
+{
+	u64 now = rdtsc(), ticks = deadline > now ? ((deadline - now) >> vmx_timer_shift) + 1 : 0;
+
+	vmwrite(VMCS_PREEMPTION_TIMER, deadline ? min_u64(ticks, vmx_timer_ticks) : vmx_timer_ticks);
+}
+
+static inline void deadline_take(struct vcpu *v)
+{
+	u64 deadline = READ_ONCE(v->page->in.deadline);
+
+	if (likely(deadline == v->arch.vmx->deadline) || !(vmx_guest_controls.pin & PIN_TIMER))
+		return;
+	v->arch.vmx->deadline = deadline;
+	deadline_in(deadline);
+}
+
 static inline int guest_enter(struct cpu *cpu, struct vcpu *v)
 {
 	struct vmx_vcpu *x = v->arch.vmx;
@@ -365,6 +383,8 @@ static inline int guest_enter(struct cpu *cpu, struct vcpu *v)
 		event_in(v);
 	if (unlikely(x->unfit))
 		vmx_shadow_fit(v);
+	if (unlikely(x->deadline))
+		deadline_in(x->deadline);
 	tlb_in(cpu, v);
 	result = vmx_enter(&v->arch.regs, &x->launched, &cpu->attention);
 	WRITE_ONCE(v->in_guest, 0);
@@ -483,6 +503,7 @@ int vmx_run(struct cpu *cpu, struct vcpu *v)
 {
 	vmptrld(v->arch.vmcb_pa);
 	resume(v);
+	deadline_take(v);
 	load(cpu, v);
 	while (!guest_enter(cpu, v))
 		;

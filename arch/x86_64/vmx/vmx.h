@@ -20,7 +20,7 @@ struct vmx_controls {
 	u32 pin, proc, proc2, exit, entry;
 };
 extern struct vmx_controls vmx_service_controls, vmx_guest_controls;
-extern u32 vmx_timer_ticks;
+extern u32 vmx_timer_ticks, vmx_timer_shift;	/* the backstop of a stay; a tick is 1 << shift of the TSC's */
 extern u32 vmx_flushes;		/* FLUSH_*: what this CPU would leak from one guest to the next */
 #define FLUSH_L1D 1u
 #define FLUSH_BUFFERS 2u
@@ -41,6 +41,7 @@ struct vmx_vcpu {
 	u32 launched;
 	u32 proc;		/* VMCS_PROC as it is */
 	u32 threshold;		/* VMCS_TPR_THRESHOLD as it is */
+	u64 deadline;		/* of this stay; 0: none, the timer field is the backstop's */
 	u8 *apic;		/* virtual-APIC page: the LAPIC page; without one only a TPR */
 };
 
