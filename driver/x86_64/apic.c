@@ -341,13 +341,19 @@ void apic_offers(void)
 	stay_ends = cpuid_ebx(ABI_CPUID_BASE + 1) & ABI_FEATURE_DEADLINE && !check_tsc_unstable();
 }
 
+static void set_deadline(struct vcpu *v, u64 tsc)
+{
+	v->exit->in.deadline = tsc;
+	v->exit->in.flags |= RESUME_DEADLINE;
+}
+
 /* Armed, and not due yet. */
 static void timer_set(struct vcpu *v, u64 now)
 {
 	struct lapic *l = &v->arch.lapic;
 
 	if (stay_ends)
-		v->exit->in.deadline = rdtsc() + 1 + mul_u64_u64_div_u64(l->expires - now, tsc_khz, USEC_PER_SEC);
+		set_deadline(v, rdtsc() + 1 + mul_u64_u64_div_u64(l->expires - now, tsc_khz, USEC_PER_SEC));
 	else
 		hrtimer_start(&v->arch.timer, ns_to_ktime(l->expires), HRTIMER_MODE_ABS_HARD);
 }
@@ -367,15 +373,18 @@ static void timer_start(struct vcpu *v)
 
 static void timer_stop(struct vcpu *v)
 {
-	v->exit->in.deadline = 0;
+	if (v->exit->in.deadline)
+		set_deadline(v, 0);
 	hrtimer_cancel(&v->arch.timer);
 }
 
 void apic_timer_look(struct vcpu *v)
 {
-	if (rdtsc() < v->exit->in.deadline)
+	if (rdtsc() < v->exit->in.deadline) {
+		set_deadline(v, v->exit->in.deadline);
 		return;
-	v->exit->in.deadline = 0;
+	}
+	set_deadline(v, 0);
 	if (lapic_timer_fired(&v->arch.lapic, ktime_get_ns()))
 		timer_start(v);
 }
@@ -384,7 +393,7 @@ void apic_timer_wait(struct vcpu *v)
 {
 	if (!v->exit->in.deadline)
 		return;
-	v->exit->in.deadline = 0;
+	set_deadline(v, 0);
 	hrtimer_start(&v->arch.timer, ns_to_ktime(v->arch.lapic.expires), HRTIMER_MODE_ABS_HARD);
 }
 

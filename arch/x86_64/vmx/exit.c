@@ -125,7 +125,7 @@ void vmx_event_step(struct vcpu *v, int on)
 
 	vmwrite(VMCS_GUEST_PENDING_DEBUG, vmread(VMCS_GUEST_PENDING_DEBUG) & ~(u64)PENDING_STEP);
 	vmwrite(VMCS_GUEST_RFLAGS, on ? rflags | RFLAGS_TF : rflags & ~RFLAGS_TF);
-	v->arch.vmx->unfit = 1;
+	v->arch.vmx->unfit |= UNFIT_SHADOW;
 }
 
 /* The guest was not entered: what was to be injected waits again. */
@@ -300,6 +300,14 @@ static int exit_task_switch(struct cpu *cpu, struct vcpu *v)
 	return exit_full(v, EXIT_TASK, vmread(VMCS_QUALIFICATION));
 }
 
+/* The deadline, or the backstop. A deadline ends one stay: if it was early, the driver says so again. */
+static int exit_timer(struct cpu *cpu, struct vcpu *v)
+{
+	v->arch.vmx->deadline = 0;
+	v->arch.vmx->unfit |= UNFIT_DEADLINE;
+	return exit_interrupt(cpu, v);
+}
+
 static const struct exit_row exits[REASON_COUNT] = {
 	[REASON_EXCEPTION_NMI] = { exit_exception, EXIT_EXCEPTION },
 	[REASON_INTR] = { exit_interrupt, EXIT_INTR },
@@ -326,7 +334,7 @@ static const struct exit_row exits[REASON_COUNT] = {
 	[REASON_EOI] = { exit_eoi, EXIT_EOI },
 	[REASON_EPT_VIOLATION] = { exit_ept, EXIT_FAULT },
 	[REASON_INVEPT] = { exit_undefined, EXIT_OTHER },
-	[REASON_TIMER] = { exit_interrupt, EXIT_INTR },
+	[REASON_TIMER] = { exit_timer, EXIT_INTR },
 	[REASON_INVVPID] = { exit_undefined, EXIT_OTHER },
 	[REASON_WBINVD] = { exit_skip2, EXIT_OTHER },
 	[REASON_XSETBV] = { exit_xsetbv, EXIT_OTHER },
@@ -360,14 +368,26 @@ static NOINLINE void deadline_in(u64 deadline)
 	vmwrite(VMCS_PREEMPTION_TIMER, deadline ? min_u64(ticks, vmx_timer_ticks) : vmx_timer_ticks);
 }
 
-static inline void deadline_take(struct vcpu *v)
+static NOINLINE void deadline_take(struct vcpu *v)
 {
-	u64 deadline = READ_ONCE(v->page->in.deadline);
+	struct vmx_vcpu *x = v->arch.vmx;
 
-	if (likely(deadline == v->arch.vmx->deadline) || !(vmx_guest_controls.pin & PIN_TIMER))
+	if (!(vmx_guest_controls.pin & PIN_TIMER))
 		return;
-	v->arch.vmx->deadline = deadline;
-	deadline_in(deadline);
+	x->deadline = READ_ONCE(v->page->in.deadline);
+	x->unfit |= UNFIT_DEADLINE;
+}
+
+/* Before an entry: what vmx_shadow_fit() is for, and the time to the deadline, anew each time. */
+static NOINLINE void entry_fit(struct vcpu *v)
+{
+	struct vmx_vcpu *x = v->arch.vmx;
+
+	if (x->unfit & UNFIT_SHADOW)
+		vmx_shadow_fit(v);
+	if (x->unfit & UNFIT_DEADLINE)
+		deadline_in(x->deadline);
+	x->unfit = x->deadline ? UNFIT_DEADLINE : 0;
 }
 
 static inline int guest_enter(struct cpu *cpu, struct vcpu *v)
@@ -382,9 +402,7 @@ static inline int guest_enter(struct cpu *cpu, struct vcpu *v)
 	if (unlikely(v->arch.work))
 		event_in(v);
 	if (unlikely(x->unfit))
-		vmx_shadow_fit(v);
-	if (unlikely(x->deadline))
-		deadline_in(x->deadline);
+		entry_fit(v);
 	tlb_in(cpu, v);
 	result = vmx_enter(&v->arch.regs, &x->launched, &cpu->attention);
 	WRITE_ONCE(v->in_guest, 0);
@@ -502,8 +520,8 @@ static inline void unload(struct cpu *cpu, struct vcpu *v)
 int vmx_run(struct cpu *cpu, struct vcpu *v)
 {
 	vmptrld(v->arch.vmcb_pa);
-	resume(v);
-	deadline_take(v);
+	if (unlikely(resume(v) & RESUME_DEADLINE))
+		deadline_take(v);
 	load(cpu, v);
 	while (!guest_enter(cpu, v))
 		;

@@ -60,7 +60,7 @@ void vmx_shadow_set(struct vcpu *v, u64 on)
 	u64 blocked = vmread(VMCS_GUEST_INTERRUPTIBILITY);
 
 	vmwrite(VMCS_GUEST_INTERRUPTIBILITY, (blocked & ~(u64)BLOCKED_SHADOW) | (on ? BLOCKED_MOV_SS : 0));
-	v->arch.vmx->unfit = 1;
+	v->arch.vmx->unfit |= UNFIT_SHADOW;
 }
 
 /*
@@ -71,7 +71,6 @@ void vmx_shadow_fit(struct vcpu *v)
 {
 	u64 blocked = vmread(VMCS_GUEST_INTERRUPTIBILITY), rflags = vmread(VMCS_GUEST_RFLAGS);
 
-	v->arch.vmx->unfit = 0;
 	if (!(blocked & BLOCKED_SHADOW))
 		return;
 	blocked &= ~(u64)BLOCKED_SHADOW;
@@ -145,7 +144,7 @@ void vmx_set_regs(struct vcpu *v, const struct abi_regs *r)
 	vmwrite(VMCS_GUEST_RSP, r->rsp);
 	vmwrite(VMCS_GUEST_RIP, r->rip);
 	vmwrite(VMCS_GUEST_RFLAGS, r->rflags | RFLAGS_FIXED);
-	v->arch.vmx->unfit = 1;
+	v->arch.vmx->unfit |= UNFIT_SHADOW;
 }
 
 /* ---- fields of struct state_fields ---- */

@@ -35,13 +35,16 @@ enum vmx_slot {
 	SLOT_COUNT,
 };
 
+/* RFLAGS or the shadow was set: vmx_shadow_fit(). There is a deadline, or was one: the timer field is not right. */
+enum { UNFIT_SHADOW = 1, UNFIT_DEADLINE = 2 };
+
 struct vmx_vcpu {
 	u64 slot[SLOT_COUNT];
-	u32 unfit;		/* RFLAGS or the shadow was set: vmx_shadow_fit() before the next entry */
+	u32 unfit;		/* UNFIT_*: what the next entry needs first */
 	u32 launched;
 	u32 proc;		/* VMCS_PROC as it is */
 	u32 threshold;		/* VMCS_TPR_THRESHOLD as it is */
-	u64 deadline;		/* of this stay; 0: none, the timer field is the backstop's */
+	u64 deadline;		/* of stays; 0: none */
 	u8 *apic;		/* virtual-APIC page: the LAPIC page; without one only a TPR */
 };
 
