@@ -470,8 +470,10 @@ static void effects(struct vcpu *v, unsigned int fx)
 		push_cr8(v);
 	if (fx & LAPIC_FX_LOOK)
 		look_again(v);
-	if (fx & LAPIC_FX_SCAN)
+	if (fx & LAPIC_FX_SCAN) {
 		irqchip_request_scan(v->vm);
+		apf_lapic_changed(v);
+	}
 	if (fx & LAPIC_FX_EXTINT)
 		set_bit(REQUEST_EXTINT, &v->arch.requests);
 	if (fx & LAPIC_FX_BASE)

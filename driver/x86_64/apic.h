@@ -17,8 +17,9 @@ enum vcpu_request {
 	REQUEST_VAPIC,		/* KVM_SET_VAPIC_ADDR: before each entry */
 	REQUEST_SHUTDOWN,	/* KVM_EXIT_SHUTDOWN */
 	REQUEST_CLOCK,		/* kvmclock */
+	REQUEST_PAGE_READY,	/* asynchronous page faults: tell the guest */
 	REQUEST_PAYLOAD,	/* of the VMM's pending exception: DR6 or CR2 before the entry */
-	REQUEST_STATE,		/* mp_state is not runnable: wait */
+	REQUEST_STATE,		/* mp_state is not runnable, or a page is missing: wait */
 };
 
 /* vcpu.arch.watch */
@@ -97,6 +98,8 @@ int mp_begin(struct vcpu *v, bool immediate);
 int mp_work(struct vcpu *v);
 /* HLT with an in-kernel LAPIC. */
 int mp_halt(struct vcpu *v);
+/* The fault just met needs a page that is on its way: no entry until that or an interrupt comes. */
+void mp_wait_for_page(struct vcpu *v);
 /* A pending INIT or SIPI is taken, an NMI handed over. 0 or -errno. */
 int mp_accept(struct vcpu *v);
 int mp_deliver_nmi(struct vcpu *v);

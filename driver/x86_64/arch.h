@@ -240,6 +240,12 @@ static inline int arch_run_start(struct vcpu *v, bool immediate)
 	return likely(v->arch.mp_state != KVM_MP_STATE_UNINITIALIZED) ? 1 : mp_begin(v, immediate);
 }
 
+/* A fault's page would have to be waited for: true when the guest is dealt with, else wait. vm.srcu held. */
+static inline bool arch_fault_begin(struct vcpu *v, u64 gfn, unsigned long hva, bool may_write)
+{
+	return apf_begin(v, gfn, hva, may_write);
+}
+
 /* exits.c */
 /* KVM_RUN's own checks before the completion: 0 or -errno. */
 int arch_run_begin(struct vcpu *v);

@@ -196,8 +196,14 @@ void arch_vm_close(struct vm *vm)
 
 void arch_vm_stop(struct vm *vm)
 {
+	u32 i;
+
 	chips_stop(vm);
 	pit_free(vm);
+	for (i = 0; i < ABI_MAX_VCPUS; i++) {
+		if (vm->vcpu[i])
+			apf_reset(vm->vcpu[i]);
+	}
 }
 
 void arch_vm_free(struct vm *vm)
@@ -218,15 +224,24 @@ int arch_init(void)
 	apic_offers();
 	rc = pvclock_init();
 	if (rc)
-		irqfd_exit();
-	else
-		flag_init();
+		goto no_clock;
+	rc = apf_init();
+	if (rc)
+		goto no_apf;
+	flag_init();
+	return 0;
+
+no_apf:
+	pvclock_exit();
+no_clock:
+	irqfd_exit();
 	return rc;
 }
 
 void arch_exit(void)
 {
 	flag_exit();
+	apf_exit();
 	pvclock_exit();
 	irqfd_exit();
 }
@@ -260,6 +275,7 @@ static long vcpu_translate(void *object, unsigned long arg)
 
 int arch_vcpu_init(struct vcpu *v)
 {
+	apf_init_vcpu(v);
 	return apic_init(v) ?: msr_init(v) ?: mcheck_create(v) ?: cpuid_init(v) ?: emulate_init(v) ?:
 		state_init(v) ?: mp_init(v);
 }

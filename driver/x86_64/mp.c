@@ -4,7 +4,8 @@
  * and SIPI, running; and all that waits for it to come by before an entry.
  *
  * Owns: vcpu.arch.mp_state, and takes vcpu.arch.requests. Invariant: a vCPU that
- * is not runnable has REQUEST_STATE set, so that it never enters the guest.
+ * is not runnable has REQUEST_STATE set, so that it never enters the guest; one
+ * that is runnable and has it waits for a page.
  * Called by: run.c through arch_run_begin() and arch_run_work(). Calls: apic.c, the ring.
  * Concurrency: v->lock; sleeps.
  * See: SDM volume 3, 8.4 (INIT and SIPI); Documentation/virt/kvm/api.rst 4.38.
@@ -68,6 +69,7 @@ static int take_init(struct vcpu *v)
 	v->exit->in.flags = 0;
 	atomic_set(&v->arch.nmi_queued, 0);
 	apic_reset(v, true);
+	apf_reset(v);
 	set_state(v, v->arch.lapic.bsp ? KVM_MP_STATE_RUNNABLE : KVM_MP_STATE_INIT_RECEIVED);
 	return reset_fields(v) ?: set_rip(v, &regs, RESET_RIP);
 }
@@ -162,7 +164,7 @@ static bool wakes(struct vcpu *v)
 {
 	unsigned long events = BIT(REQUEST_INIT) | BIT(REQUEST_SIPI) | BIT(REQUEST_NMI) | BIT(REQUEST_UNHALT);
 
-	if (READ_ONCE(v->arch.requests) & events)
+	if (READ_ONCE(v->arch.requests) & events || apf_pending(&v->arch.apf))
 		return true;
 	return v->arch.if_flag && (lapic_pending(&v->arch.lapic) >= 0 || apic_has_extint(v));
 }
@@ -197,8 +199,10 @@ static int wait(struct vcpu *v)
 	if (!rc)
 		rc = mp_deliver_nmi(v);
 	clear_bit(REQUEST_UNHALT, &v->arch.requests);
-	if (v->arch.mp_state == KVM_MP_STATE_HALTED || v->arch.mp_state == KVM_MP_STATE_AP_RESET_HOLD)
+	switch (v->arch.mp_state) {
+	case KVM_MP_STATE_RUNNABLE: case KVM_MP_STATE_HALTED: case KVM_MP_STATE_AP_RESET_HOLD:
 		set_state(v, KVM_MP_STATE_RUNNABLE);
+	}
 	return rc ? rc : 1;
 }
 
@@ -227,6 +231,13 @@ int mp_halt(struct vcpu *v)
 	if (!wakes(v))
 		set_state(v, KVM_MP_STATE_HALTED);
 	return 1;
+}
+
+/* The VMM sees a running vCPU: whatever ends the wait, the access comes again. */
+void mp_wait_for_page(struct vcpu *v)
+{
+	v->arch.if_flag = v->exit->out.if_flag;
+	set_bit(REQUEST_STATE, &v->arch.requests);
 }
 
 static int exit_to_vmm(struct vcpu *v, u32 reason)
@@ -263,6 +274,8 @@ int mp_work(struct vcpu *v)
 	clear_bit(REQUEST_UNHALT, requests);
 	if (test_and_clear_bit(REQUEST_CLOCK, requests))
 		pvclock_work(v);
+	if (test_and_clear_bit(REQUEST_PAGE_READY, requests))
+		apf_tell_ready(v);
 	if (test_and_clear_bit(REQUEST_VAPIC, requests) && v->arch.vapic_addr)
 		apic_sync_vapic(v);
 	if (test_and_clear_bit(REQUEST_EXTINT, requests))

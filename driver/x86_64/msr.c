@@ -34,6 +34,7 @@ enum msr_kind {
 	APIC,		/* apic.c's */
 	CLOCK,		/* pvclock.c's */
 	STEAL,		/* steal.c's */
+	ASYNC_PF,	/* apf.c's */
 	MCE,		/* mcheck.c's */
 };
 
@@ -130,7 +131,9 @@ static const struct msr_row {
 	{ 0x6e0, 0x6e0, APIC, 0, 1, NULL, 0 },			/* IA32_TSC_DEADLINE */
 	{ 0x800, 0x8ff, APIC, 0, 0, NULL, 0 },			/* x2APIC */
 	{ 0x4b564d00, 0x4b564d01, CLOCK, 0, 1, NULL, 0 },	/* kvmclock */
+	{ 0x4b564d02, 0x4b564d02, ASYNC_PF, 0, 1, NULL, 0 },
 	{ 0x4b564d03, 0x4b564d03, STEAL, 0, 1, NULL, 0 },
+	{ 0x4b564d06, 0x4b564d07, ASYNC_PF, 0, 1, NULL, 0 },
 	{ 0xc0000080, 0xc0000080, EFER, 0, 0, NULL, 0 },
 	{ 0xc0000081, 0xc0000081, FIELD, STATE_STAR, 1, NULL, 0 },
 	{ 0xc0000082, 0xc0000083, FIELD, STATE_LSTAR, 1, canonical, 0 },
@@ -270,6 +273,7 @@ int msr_read(struct vcpu *v, u32 msr, u64 *value, bool host)
 	case APIC: return apic_msr_read(v, msr, value);
 	case CLOCK: return clock_denied(v, msr) ? MSR_BAD : pvclock_read(v, msr, value);
 	case STEAL: *value = v->arch.steal.msr; return options_pv_denied(v, KVM_FEATURE_STEAL_TIME) ? MSR_BAD : 0;
+	case ASYNC_PF: return apf_read(v, msr, value);
 	case MCE: return mcheck_read(v, msr, value, host);
 	case EFER: return state_read_one(v, STATE_EFER, value);
 	case TSC_AUX: return state_read_one(v, STATE_TSC_AUX, value);
@@ -304,6 +308,7 @@ int msr_write(struct vcpu *v, u32 msr, u64 value, bool host)
 	case APIC: return apic_msr_write(v, msr, value, host);
 	case CLOCK: return clock_denied(v, msr) ? MSR_BAD : pvclock_write(v, msr, value, host);
 	case STEAL: return options_pv_denied(v, KVM_FEATURE_STEAL_TIME) ? MSR_BAD : steal_write(v, value);
+	case ASYNC_PF: return apf_write(v, msr, value);
 	case MCE: return mcheck_write(v, msr, value, host);
 	case EFER: return efer_write(v, value, host);
 	case TSC_AUX: return tsc_aux_write(v, value, host);

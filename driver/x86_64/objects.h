@@ -12,6 +12,7 @@
 #include "models/lapic.h"
 #include "x86_64/pvclock.h"
 #include "x86_64/steal.h"
+#include "x86_64/apf.h"
 #include "x86_64/options.h"
 
 struct emulation;
@@ -59,6 +60,7 @@ struct arch_vcpu {
 	u32 maxphyaddr;
 	struct vcpu_options options;
 	struct vcpu_steal steal;
+	struct vcpu_apf apf;
 	u32 debug_control;	/* STATE_DEBUG_* of KVM_SET_GUEST_DEBUG */
 	bool stepped;		/* KVM_GUESTDBG_SINGLESTEP */
 	bool cpuid_set;		/* the VMM has said what CPUID is */
