@@ -271,8 +271,8 @@ int msr_read(struct vcpu *v, u32 msr, u64 *value, bool host)
 	case TSC: *value = tsc_guest(v, rdtsc()); return 0;
 	case TSC_ADJUST: *value = v->arch.tsc_adjust; return 0;
 	case APIC: return apic_msr_read(v, msr, value);
-	case CLOCK: return clock_denied(v, msr) ? MSR_BAD : pvclock_read(v, msr, value);
-	case STEAL: *value = v->arch.steal.msr; return options_pv_denied(v, KVM_FEATURE_STEAL_TIME) ? MSR_BAD : 0;
+	case CLOCK: return clock_denied(v, msr) ? MSR_UNKNOWN : pvclock_read(v, msr, value);
+	case STEAL: *value = v->arch.steal.msr; return options_pv_denied(v, KVM_FEATURE_STEAL_TIME) ? MSR_UNKNOWN : 0;
 	case ASYNC_PF: return apf_read(v, msr, value);
 	case MCE: return mcheck_read(v, msr, value, host);
 	case EFER: return state_read_one(v, STATE_EFER, value);
@@ -306,8 +306,8 @@ int msr_write(struct vcpu *v, u32 msr, u64 value, bool host)
 	case TSC: return tsc_set(v, value, host);
 	case TSC_ADJUST: return tsc_adjust_write(v, value, host);
 	case APIC: return apic_msr_write(v, msr, value, host);
-	case CLOCK: return clock_denied(v, msr) ? MSR_BAD : pvclock_write(v, msr, value, host);
-	case STEAL: return options_pv_denied(v, KVM_FEATURE_STEAL_TIME) ? MSR_BAD : steal_write(v, value);
+	case CLOCK: return clock_denied(v, msr) ? MSR_UNKNOWN : pvclock_write(v, msr, value, host);
+	case STEAL: return options_pv_denied(v, KVM_FEATURE_STEAL_TIME) ? MSR_UNKNOWN : steal_write(v, value);
 	case ASYNC_PF: return apf_write(v, msr, value);
 	case MCE: return mcheck_write(v, msr, value, host);
 	case EFER: return efer_write(v, value, host);
