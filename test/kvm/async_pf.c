@@ -23,6 +23,7 @@
 #define DELAY_US 200000
 #define NEVER LAZY_PAGES
 #define MSI_VECTOR 0x50u
+#define USER_TSS (GUEST_DATA + 0x400)
 
 /* ---- the guest's handlers */
 
@@ -143,6 +144,47 @@ TEST(told_of_a_store)
 	say_must(vcpu, SAYS_READY, token, "the same token");
 	guest_expect(vcpu, LAZY_WORD(3), "the page");
 	guest_expect(vcpu, 7, "the store");
+}
+
+/* Ring 3, with a stack for the handlers, ports open; vector and place are the VMM's to set there. */
+static void user_mode(struct vcpu *vcpu)
+{
+	const uint64_t segments[] = { 0x00affb000000ffffull, 0x00cff3000000ffffull }, stack = 0xf000;
+	struct kvm_regs regs = { .rip = GUEST_CODE, .rsp = GUEST_STACK, .rflags = 0x3202 };
+	struct kvm_lapic_state lapic;
+	struct kvm_sregs sregs;
+	uint32_t svr = 0x1ff;
+
+	memcpy(vcpu->vm->memory + GUEST_GDT + 24, segments, sizeof(segments));
+	memcpy(vcpu->vm->memory + USER_TSS + 4, &stack, sizeof(stack));
+	IOCTL(vcpu->fd, KVM_GET_SREGS, &sregs);
+	sregs.gdt.limit = 39;
+	sregs.cs.selector = 0x1b;
+	sregs.ds.selector = sregs.es.selector = sregs.ss.selector = 0x23;
+	sregs.cs.dpl = sregs.ds.dpl = sregs.es.dpl = sregs.ss.dpl = 3;
+	sregs.tr = (struct kvm_segment){ .base = USER_TSS, .limit = 103, .selector = 0x28, .type = 11, .present = 1 };
+	IOCTL(vcpu->fd, KVM_SET_SREGS, &sregs);
+	regs_set(vcpu, &regs);
+	IOCTL(vcpu->fd, KVM_GET_LAPIC, &lapic);
+	memcpy(lapic.regs + 0xf0, &svr, sizeof(svr));
+	IOCTL(vcpu->fd, KVM_SET_LAPIC, &lapic);
+}
+
+/* What halts_in_kernel_mode's guest is not told there it is told here. */
+GUEST(user, 64, "mov $0x40000000, %ebx\n mov (%rbx), %eax\n out %eax, $0xe0\n" SAY(1));
+TEST(told_in_user_mode)
+{
+	struct vcpu *vcpu = ASYNC_GUEST(user);
+	uint32_t token;
+
+	lazy_create(vcpu->vm, 1, LATE, 0, DELAY_US);
+	user_mode(vcpu);
+	REQUIRE(msr_set(vcpu, MSR_ASYNC_INT, ASYNC_VECTOR) == 1 && msr_set(vcpu, MSR_ASYNC_EN, 0x8009) == 1, "the registers");
+	say_must(vcpu, SAYS_READY, ~0u, "the broadcast");
+	token = told(vcpu);
+	say_must(vcpu, SAYS_READY, token, "the same token");
+	guest_expect(vcpu, LAZY_WORD(0), "the data");
+	guest_expect(vcpu, 1, "and on");
 }
 
 GUEST(closed, 64, ASYNC_ENABLE(0xb) "nop\n cli\n mov $0x40000000, %ebx\n mov (%rbx), %eax\n out %eax, $0xe0\n sti\n nop\n" SAY(1));
