@@ -61,6 +61,14 @@ static int reset_fields(struct vcpu *v)
 	return rc ?: state_write(v, &s) ?: state_set_debugregs(v, &debug);
 }
 
+/* What the guest shares with us is no longer its own, as in KVM. */
+static void reset_paravirtual(struct vcpu *v)
+{
+	apf_reset(v);
+	v->arch.steal.msr = 0;
+	WRITE_ONCE(v->arch.clock.msr, 0);
+}
+
 static int take_init(struct vcpu *v)
 {
 	struct abi_regs regs = { .rflags = X86_EFLAGS_FIXED, .rdx = cpuid_signature(v) };
@@ -69,7 +77,7 @@ static int take_init(struct vcpu *v)
 	v->exit->in.flags = 0;
 	atomic_set(&v->arch.nmi_queued, 0);
 	apic_reset(v, true);
-	apf_reset(v);
+	reset_paravirtual(v);
 	set_state(v, v->arch.lapic.bsp ? KVM_MP_STATE_RUNNABLE : KVM_MP_STATE_INIT_RECEIVED);
 	return reset_fields(v) ?: set_rip(v, &regs, RESET_RIP);
 }

@@ -10,6 +10,8 @@
 
 #include "async_pf.h"
 
+#define MSR_SYSTEM_TIME 0x4b564d01u
+#define MSR_STEAL_TIME 0x4b564d03u
 #define PV_LEAF 0x40000001u
 #define BIT_ASYNC_PF 0x10u
 #define BIT_ASYNC_PF_VMEXIT 0x400u
@@ -202,13 +204,16 @@ TEST(after_init)
 {
 	struct vcpu *vcpu = ASYNC_GUEST(init);
 	uint8_t *rom = map_pages(0x1000);
-	uint64_t control, vector;
+	uint64_t control, vector, clock, steal;
 
 	memcpy(rom + 0xff0, "\x66\xb8\x07\x00\x00\x00\x66\xe7\xe0\xf4", 10);	/* mov $7, %eax; out %eax, $0xe0; hlt */
 	slot_set(vcpu->vm, 1, 0xfffff000, 0x1000, rom, 0);
 	REQUIRE(msr_set(vcpu, MSR_ASYNC_EN, 0x8009) == 1 && msr_set(vcpu, MSR_ASYNC_INT, 0xec) == 1, "the registers");
+	REQUIRE(msr_set(vcpu, MSR_SYSTEM_TIME, 0x9001) == 1 && msr_set(vcpu, MSR_STEAL_TIME, 0xa001) == 1, "the other two");
 	guest_expect(vcpu, 7, "at the reset vector");
 	msr_get(vcpu, MSR_ASYNC_EN, &control);
 	msr_get(vcpu, MSR_ASYNC_INT, &vector);
-	EXPECT(!control && !vector, "EN %#lx, INT %#lx", control, vector);
+	msr_get(vcpu, MSR_SYSTEM_TIME, &clock);
+	msr_get(vcpu, MSR_STEAL_TIME, &steal);
+	EXPECT(!control && !vector && !clock && !steal, "EN %#lx, INT %#lx, clock %#lx, steal time %#lx", control, vector, clock, steal);
 }
