@@ -200,9 +200,10 @@ void arch_vm_stop(struct vm *vm)
 
 	chips_stop(vm);
 	pit_free(vm);
-	for (i = 0; i < ABI_MAX_VCPUS; i++) {
-		if (vm->vcpu[i])
-			apf_reset(vm->vcpu[i]);
+	/* Faults under way are of vCPUs with a LAPIC alone. */
+	for (i = 0; i < vm->arch.lapic_count; i++) {
+		if (vm->arch.lapics[i])
+			apf_reset(vm->arch.lapics[i]);
 	}
 }
 
