@@ -442,7 +442,6 @@ static int run_again_complete(struct vcpu *v)
 static int step_done(struct vcpu *v)
 {
 	const struct exit_state *out = &v->exit->out;
-	struct exit_resume *in = &v->exit->in;
 	struct kvm_run *run = v->run;
 	u64 dr6 = 0, dr7 = 0;
 
@@ -450,7 +449,7 @@ static int step_done(struct vcpu *v)
 		special_get(v, DECODE_DR(7), &dr7);
 		run->exit_reason = KVM_EXIT_DEBUG;
 		run->debug.arch.exception = VECTOR_DB;
-		run->debug.arch.pc = out->cs_base + in->regs.rip;
+		run->debug.arch.pc = out->cs_base + v->exit->in.regs.rip;
 		run->debug.arch.dr6 = DR6_BS | DR6_FIXED;
 		run->debug.arch.dr7 = dr7;
 		return 0;
@@ -458,12 +457,7 @@ static int step_done(struct vcpu *v)
 	if (special_get(v, DECODE_DR(6), &dr6))
 		return 1;
 	special_set(v, DECODE_DR(6), (dr6 & ~DR6_TRAPS) | DR6_BS | DR6_FIXED, NULL);
-	in->inject_vector = VECTOR_DB;
-	in->inject_has_error = 0;
-	in->inject_error = 0;
-	in->inject_cr2 = 0;
-	in->flags |= RESUME_INJECT;
-	return 1;
+	return exit_raise(v, &(struct decode_fault){ .vector = VECTOR_DB });
 }
 
 static bool is_stepped(const struct vcpu *v)
@@ -507,15 +501,8 @@ static int emulate_wait(struct vcpu *v)
 
 static int inject(struct vcpu *v, const struct decode_fault *fault)
 {
-	struct exit_resume *in = &v->exit->in;
-
 	commit_regs(v);
-	in->inject_vector = fault->vector;
-	in->inject_has_error = fault->has_error;
-	in->inject_error = fault->error;
-	in->inject_cr2 = fault->cr2;
-	in->flags |= RESUME_INJECT;
-	return 1;
+	return exit_raise(v, fault);
 }
 
 static int emulate_fault(struct vcpu *v)

@@ -284,5 +284,8 @@ struct walk *emulate_walk(struct vcpu *v);
 /* taskswitch.c: as arch_run_exit() */
 int taskswitch_exit(struct vcpu *v);
 void run_exit_io(struct vcpu *v, bool out, u16 port, u32 size, u32 count);
+/* The guest meets an exception at its next entry. Returns 1: run again. */
+struct decode_fault;
+int exit_raise(struct vcpu *v, const struct decode_fault *fault);
 
 #endif

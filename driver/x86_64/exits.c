@@ -11,9 +11,24 @@
  * See: abi/x86_64/exit.h; Documentation/virt/kvm/api.rst section 5.
  */
 #include "irqchip.h"
+#include "models/decode.h"
 #include "x86_64/iodev.h"
 
 #define PORT_QUIRK 0x7e		/* VMMs of old rely on RIP past an OUT to it at the exit */
+
+/* ---- exceptions ---- */
+
+int exit_raise(struct vcpu *v, const struct decode_fault *fault)
+{
+	struct exit_resume *in = &v->exit->in;
+
+	in->inject_vector = fault->vector;
+	in->inject_has_error = fault->has_error;
+	in->inject_error = fault->error;
+	in->inject_cr2 = fault->cr2;
+	in->flags |= RESUME_INJECT;
+	return 1;
+}
 
 /* ---- port access ---- */
 

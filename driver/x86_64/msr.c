@@ -17,6 +17,7 @@
 #include <asm/processor-flags.h>
 
 #include "tenon.h"
+#include "models/decode.h"
 
 #define MSR_SLOTS 168u
 #define HWCR_STORED 0x40000ull
@@ -384,13 +385,7 @@ static int msr_access(struct vcpu *v, u32 msr, u64 *value, bool write)
 /* The instruction ends with #GP(0). Returns 1: run again. */
 int msr_fault(struct vcpu *v)
 {
-	struct exit_resume *in = &v->exit->in;
-
-	in->inject_vector = VECTOR_GP;
-	in->inject_has_error = 1;
-	in->inject_error = 0;
-	in->flags |= RESUME_INJECT;
-	return 1;
+	return exit_raise(v, &(struct decode_fault){ .vector = VECTOR_GP, .has_error = 1 });
 }
 
 /* The instruction is done: value in EDX:EAX after RDMSR, RIP behind it. Returns 1: run again. */
