@@ -13,6 +13,8 @@
 #include <linux/sched/signal.h>
 
 #include "tenon.h"
+#include "trace.h"
+#include "trace_arch.h"
 
 /* need_resched() and signal_pending() in one look. */
 #define RUN_STOPPERS (_TIF_NEED_RESCHED | _TIF_SIGPENDING | _TIF_NOTIFY_SIGNAL)
@@ -62,6 +64,7 @@ static int run_enter(struct vcpu *v)
 		return run_work(v);
 	}
 	arch_run_enter(v);
+	trace_kvm_entry(v);
 	current->flags |= PF_VCPU;
 	__this_cpu_inc(ring_counts[OPX_KVM_RUN]);
 	rc = arch_hypercall(HC_RUN, v->handle);
@@ -72,6 +75,7 @@ static int run_enter(struct vcpu *v)
 		return rc;
 	v->entered = true;
 	v->counters.exits++;
+	trace_kvm_exit(v);
 	return arch_run_exit(v);
 }
 
@@ -125,5 +129,6 @@ long run_vcpu(struct vcpu *v)
 	if (unlikely(READ_ONCE(v->run->kvm_valid_regs)))
 		arch_run_give_regs(v);
 	run_unmask_signals(v);
+	trace_kvm_userspace_exit(v, rc);
 	return rc;
 }

@@ -14,6 +14,8 @@
 #include <asm/esr.h>
 
 #include "gic_state.h"
+#include "trace.h"
+#include "trace_arch.h"
 
 /* ---- memory ---- */
 
@@ -72,6 +74,7 @@ static int mmio_complete(struct vcpu *v)
 	u64 value;
 
 	memcpy(&value, v->run->mmio.data, sizeof(value));
+	trace_kvm_mmio(TRACE_MMIO_READ, mmio_size(v->arch.mmio_esr), v->exit->out.gpa, &value);
 	return mmio_done(v, v->arch.mmio_esr, value);
 }
 
@@ -83,6 +86,8 @@ static noinline bool mmio_take(struct vcpu *v, u64 esr, u64 gpa, u64 data)
 
 	if (!gic_access(v, gpa, size, write, &data) && !(write && io_write(v->vm, IO_MMIO, gpa, size, &data)))
 		return false;
+	if (!write)
+		trace_kvm_mmio(TRACE_MMIO_READ, size, gpa, &data);
 	mmio_done(v, esr, data);
 	return true;
 }
@@ -105,8 +110,12 @@ static __always_inline int exit_mmio(struct vcpu *v)
 		return -ENOSYS;
 	if (write)
 		data = mmio_order(out->data, size, out->big_endian);
+	if (trace_kvm_mmio_enabled() && write)
+		trace_kvm_mmio(TRACE_MMIO_WRITE, size, gpa, &data);
 	if (mmio_ours(v, gpa, write) && mmio_take(v, esr, gpa, data))
 		return 1;
+	if (trace_kvm_mmio_enabled() && !write)
+		trace_kvm_mmio(TRACE_MMIO_ASK, size, gpa, NULL);
 	v->arch.mmio_esr = esr;
 	run->exit_reason = KVM_EXIT_MMIO;
 	run->mmio.phys_addr = gpa;
@@ -159,6 +168,7 @@ static int exit_fault(struct vcpu *v)
 	int rc = 0, idx;
 	u64 type = out->esr & ESR_ELx_FSC_TYPE;
 
+	trace_kvm_guest_fault(v);
 	if (type != ESR_ELx_FSC_FAULT && type != ESR_ELx_FSC_PERM && type != ESR_ELx_FSC_ACCESS)
 		return -EFAULT;
 	idx = srcu_read_lock(&vm->srcu);
@@ -185,6 +195,16 @@ static void timer_line(struct vcpu *v)
 		gic_line(v->vm, v, GIC_TIMER_IRQ, true);
 }
 
+/* 0, or -ETIME after that time, or a signal's errno. */
+static int sleep(struct vcpu *v, ktime_t delay)
+{
+	ktime_t from = ktime_get();
+	int rc = wait_event_interruptible_hrtimeout(v->arch.wait, lines_up(v) || READ_ONCE(v->arch.power_off), delay);
+
+	trace_kvm_vcpu_wakeup(ktime_get() - from, true, true);
+	return rc;
+}
+
 int wait_for_interrupt(struct vcpu *v, u64 deadline)
 {
 	ktime_t delay = deadline ? timer_delay(deadline) : KTIME_MAX;
@@ -192,7 +212,7 @@ int wait_for_interrupt(struct vcpu *v, u64 deadline)
 	/* A timer that expired before and that the guest masks in its GIC wakes nobody. */
 	if (v->vm->arch.gic && v->exit->out.timer_level)
 		delay = KTIME_MAX;
-	if (delay && wait_event_interruptible_hrtimeout(v->arch.wait, lines_up(v) || READ_ONCE(v->arch.power_off), delay) == -ETIME)
+	if (delay && sleep(v, delay) == -ETIME)
 		timer_line(v);
 	return 1;
 }

@@ -19,6 +19,7 @@
 
 #include "tenon.h"
 #include "irqchip.h"
+#include "trace_arch.h"
 
 #define MSR_APIC_BASE 0x1bu
 #define MSR_TSC_DEADLINE 0x6e0u
@@ -87,8 +88,8 @@ static int accept_nmi(struct vcpu *v)
 	return 1;
 }
 
-/* One LAPIC takes a message: 1, or 0. SMI is dropped: there is no SMM. */
-static int accept(struct vcpu *v, const struct lapic_msg *msg)
+/* SMI is dropped: there is no SMM. */
+static int take(struct vcpu *v, const struct lapic_msg *msg)
 {
 	switch (msg->mode) {
 	case LAPIC_FIXED: case LAPIC_LOWEST:
@@ -108,6 +109,16 @@ static int accept(struct vcpu *v, const struct lapic_msg *msg)
 	default:
 		return 0;
 	}
+}
+
+/* One LAPIC takes a message: 1, or 0. */
+static int accept(struct vcpu *v, const struct lapic_msg *msg)
+{
+	int taken = take(v, msg);
+
+	if (trace_kvm_apic_accept_irq_enabled() && taken)
+		trace_kvm_apic_accept_irq(v->id, msg->mode << 8, msg->level, msg->vector);
+	return taken;
 }
 
 static bool matches(const struct vcpu *v, const struct vcpu *source, const struct lapic_msg *msg)
@@ -213,6 +224,7 @@ int lapic_deliver_msi(struct vm *vm, u32 address_lo, u32 address_hi, u32 data)
 {
 	struct lapic_msg msg = lapic_msi_decode(vm, address_lo, address_hi, data);
 
+	trace_kvm_msi_set_irq(address_lo | (READ_ONCE(vm->arch.x2apic_ids) ? (u64)address_hi << 32 : 0), data);
 	return lapic_deliver(vm, NULL, &msg);
 }
 
@@ -312,16 +324,33 @@ static void report_eoi(struct vcpu *v, u8 vector)
 
 int apic_exit_eoi(struct vcpu *v)
 {
+	trace_kvm_eoi(v->id, v->exit->out.data);
 	report_eoi(v, v->exit->out.data);
 	return 1;
 }
 
 /* ---- timer ---- */
 
+static void trace_timer(struct vcpu *v)
+{
+	u32 lvt = LAPIC_REG(v->arch.lapic.page, LAPIC_LVT_TIMER);
+
+	if (!(lvt & LAPIC_LVT_MASKED) && lapic_enabled(&v->arch.lapic))
+		trace_kvm_apic_accept_irq(v->id, LAPIC_FIXED << 8, 0, lvt);
+}
+
+/* Posts its vector. True: it is armed anew. */
+static bool timer_fired(struct vcpu *v)
+{
+	if (trace_kvm_apic_accept_irq_enabled())
+		trace_timer(v);
+	return lapic_timer_fired(&v->arch.lapic, ktime_get_ns());
+}
+
 static enum hrtimer_restart timer_expired(struct hrtimer *timer)
 {
 	struct vcpu *v = container_of(timer, struct vcpu, arch.timer);
-	bool again = lapic_timer_fired(&v->arch.lapic, ktime_get_ns());
+	bool again = timer_fired(v);
 
 	vcpu_kick(v);
 	if (!again)
@@ -367,7 +396,7 @@ static void timer_start(struct vcpu *v)
 	if (!l->armed)
 		return;
 	now = ktime_get_ns();
-	if (l->expires > now || lapic_timer_fired(l, now))
+	if (l->expires > now || timer_fired(v))
 		timer_set(v, min(now, l->expires));
 }
 
@@ -385,7 +414,7 @@ void apic_timer_look(struct vcpu *v)
 		return;
 	}
 	set_deadline(v, 0);
-	if (lapic_timer_fired(&v->arch.lapic, ktime_get_ns()))
+	if (timer_fired(v))
 		timer_start(v);
 }
 
@@ -445,6 +474,7 @@ static void send_icr(struct vcpu *v)
 		.shorthand = icr >> 18 & 3,
 	};
 
+	trace_kvm_apic_ipi(icr, msg.dest);
 	lapic_deliver(v->vm, v, &msg);
 }
 
@@ -480,12 +510,29 @@ static void effects(struct vcpu *v, unsigned int fx)
 		cpuid_push(v);
 }
 
+/* What the EOI that comes will end. */
+static void trace_eoi(struct vcpu *v)
+{
+	u32 isr;
+	int i;
+
+	for (i = 7; i >= 0; i--) {
+		isr = LAPIC_REG(v->arch.lapic.page, LAPIC_ISR + 16 * i);
+		if (isr) {
+			trace_kvm_eoi(v->id, 32 * i + __fls(isr));
+			return;
+		}
+	}
+}
+
 static unsigned int write_reg(struct vcpu *v, u32 offset, u32 value)
 {
 	struct lapic *l = &v->arch.lapic;
 	bool timer = lapic_offset_timer(offset);
 	unsigned int fx;
 
+	if (trace_kvm_eoi_enabled() && offset == LAPIC_EOI)
+		trace_eoi(v);
 	if (timer)
 		timer_stop(v);
 	fx = lapic_write(l, offset, value, ktime_get_ns());

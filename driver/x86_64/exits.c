@@ -12,6 +12,7 @@
  */
 #include "irqchip.h"
 #include "models/decode.h"
+#include "trace_arch.h"
 #include "x86_64/iodev.h"
 
 #define PORT_QUIRK 0x7e		/* VMMs of old rely on RIP past an OUT to it at the exit */
@@ -27,6 +28,7 @@ int exit_raise(struct vcpu *v, const struct decode_fault *fault)
 	in->inject_error = fault->error;
 	in->inject_cr2 = fault->cr2;
 	in->flags |= RESUME_INJECT;
+	trace_kvm_inj_exception(fault->vector, fault->has_error, fault->error);
 	return 1;
 }
 
@@ -66,11 +68,15 @@ static void resume_in(struct vcpu *v, u64 rax, u32 size, u64 value)
  */
 static int io_complete(struct vcpu *v)
 {
+	const struct exit_state *out = &v->exit->out;
+
 	if (v->arch.rip + v->arch.cs_base != v->arch.io_linear)
 		return 1;
-	if (v->arch.io_in)
-		resume_in(v, v->arch.rax, v->arch.io_size, *(u32 *)v->pio);
-	resume_rip(v, v->exit->out.next_rip);
+	if (!out->write) {
+		trace_kvm_pio(KVM_EXIT_IO_IN, out->port, out->size, 1, v->pio);
+		resume_in(v, v->arch.rax, out->size, *(u32 *)v->pio);
+	}
+	resume_rip(v, out->next_rip);
 	return 1;
 }
 
@@ -82,8 +88,10 @@ static noinline bool io_device(struct vcpu *v)
 
 	if (iodev_access(v, IO_PIO, out->port, out->size, &data, out->write))
 		return false;
-	if (!out->write)
+	if (!out->write) {
+		trace_kvm_pio(KVM_EXIT_IO_IN, out->port, out->size, 1, &data);
 		resume_in(v, out->data, out->size, data);
+	}
 	resume_rip(v, out->next_rip);
 	return true;
 }
@@ -91,24 +99,27 @@ static noinline bool io_device(struct vcpu *v)
 static int exit_io(struct vcpu *v)
 {
 	const struct exit_state *out = &v->exit->out;
-	u32 size = out->size;
+	u32 size = out->size, write = out->write;
+	u64 rip, cs_base;
 
 	v->counters.io_exits++;
+	if (trace_kvm_pio_enabled() && write)
+		trace_kvm_pio(KVM_EXIT_IO_OUT, out->port, size, 1, &out->data);
 	if (unlikely(iodev_port(out->port)) && io_device(v))
 		return 1;
-	if (out->write && io_write(v->vm, IO_PIO, out->port, size, &out->data)) {
+	if (write && io_write(v->vm, IO_PIO, out->port, size, &out->data)) {
 		resume_rip(v, out->next_rip);
 		return 1;
 	}
-	v->arch.rip = out->rip;
-	v->arch.cs_base = out->cs_base;
+	rip = out->rip;
+	cs_base = out->cs_base;
+	v->arch.rip = rip;
+	v->arch.cs_base = cs_base;
 	v->arch.rax = out->data;
-	v->arch.io_linear = out->rip + out->cs_base;
-	v->arch.io_size = size;
-	v->arch.io_in = !out->write;
-	*(u32 *)v->pio = out->write ? out->data : 0;
-	run_exit_io(v, out->write, out->port, size, 1);
-	if (out->write && out->port == PORT_QUIRK && options_quirk(v->vm, KVM_X86_QUIRK_OUT_7E_INC_RIP))
+	v->arch.io_linear = rip + cs_base;
+	*(u32 *)v->pio = write ? out->data : 0;
+	run_exit_io(v, write, out->port, size, 1);
+	if (write && out->port == PORT_QUIRK && options_quirk(v->vm, KVM_X86_QUIRK_OUT_7E_INC_RIP))
 		resume_rip(v, out->next_rip);
 	else
 		v->complete = io_complete;
@@ -127,6 +138,7 @@ static int fault(struct vcpu *v)
 	int rc;
 
 	v->counters.pf_taken++;
+	trace_kvm_page_fault(v);
 	if (!slot || (write && slot->flags & KVM_MEM_READONLY))
 		return emulate_exit(v);
 	v->counters.pf_fixed++;

@@ -17,6 +17,8 @@
 
 #include "tenon.h"
 #include "irqchip.h"
+#include "trace.h"
+#include "trace_arch.h"
 
 #define DR6_RESET 0xffff0ff0ull
 #define DR7_RESET 0x400ull
@@ -44,6 +46,8 @@ static int set_rip(struct vcpu *v, struct abi_regs *regs, u64 rip)
 {
 	regs->rip = rip;
 	v->arch.if_flag = 0;
+	/* What KVM_RUN reports is no longer what the exit page says. */
+	v->entered = false;
 	return ring_call(OPX_KVM_SET_REGS, v->handle, 0, regs, sizeof(*regs), NULL);
 }
 
@@ -157,6 +161,7 @@ static void look_at_pic(struct vcpu *v)
 	}
 	vector = apic_take_extint(v);
 	if (vector >= 0) {
+		trace_kvm_inj_virq(vector, false, false);
 		in->interrupt = vector;
 		in->flags |= RESUME_INTERRUPT;
 	}
@@ -180,7 +185,7 @@ static bool wakes(struct vcpu *v)
 /* Sleep until it wakes: 0, or -EINTR. */
 static int block(struct vcpu *v)
 {
-	u64 from = ktime_get_ns();
+	u64 from = ktime_get_ns(), ns;
 	int rc;
 
 	apic_timer_wait(v);
@@ -188,7 +193,9 @@ static int block(struct vcpu *v)
 	rc = rcuwait_wait_event(&v->arch.wait, wakes(v), TASK_INTERRUPTIBLE);
 	WRITE_ONCE(v->counters.blocking, 0);
 	apic_timer_go(v);
-	v->counters.halt_wait_ns += ktime_get_ns() - from;
+	ns = ktime_get_ns() - from;
+	v->counters.halt_wait_ns += ns;
+	trace_kvm_vcpu_wakeup(ns, true, true);
 	return rc;
 }
 

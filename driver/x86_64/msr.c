@@ -18,6 +18,7 @@
 
 #include "tenon.h"
 #include "models/decode.h"
+#include "trace_arch.h"
 
 #define MSR_SLOTS 168u
 #define HWCR_STORED 0x40000ull
@@ -412,6 +413,7 @@ int msr_exit(struct vcpu *v)
 
 	if (rc && options_msr_exit(v, reasons[rc]))
 		return 0;
+	trace_kvm_msr(out->write, out->port, value, rc);
 	return rc ? msr_fault(v) : msr_done(v, out->next_rip, value);
 }
 

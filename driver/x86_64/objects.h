@@ -55,8 +55,6 @@ struct arch_vcpu {
 	u8 if_flag, ready;
 	/* A port access that the VMM finishes. */
 	u64 io_linear, rip, cs_base, rax;
-	u32 io_size;
-	bool io_in;
 	u32 maxphyaddr;
 	struct vcpu_options options;
 	struct vcpu_steal steal;
