@@ -370,6 +370,7 @@ void arch_run_end(struct vcpu *v)
 
 	if (likely(v->entered)) {
 		v->arch.ran = true;
+		v->arch.pdptes_kept = false;
 		v->arch.if_flag = out->if_flag;
 		v->arch.ready = out->ready;
 	}

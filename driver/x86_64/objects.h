@@ -63,6 +63,8 @@ struct arch_vcpu {
 	bool stepped;		/* KVM_GUESTDBG_SINGLESTEP */
 	bool cpuid_set;		/* the VMM has said what CPUID is */
 	bool ran;		/* entered once: CPUID is settled */
+	bool pdptes_kept;	/* no entry yet since KVM_SET_SREGS2 gave PAE's pointers: */
+	u64 pdptes[4];
 	bool debug_hw;		/* the VMM's breakpoints are in the debug registers; the guest's own: */
 	u64 guest_dr[4], guest_dr7;
 	u64 tsc_adjust;
