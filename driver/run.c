@@ -115,6 +115,13 @@ static int run_begin(struct vcpu *v)
 	return immediate ? -EINTR : arch_run_ready(v);
 }
 
+/* Apart, so that run_vcpu() has nothing to keep for it. */
+static noinline int run_trace_end(struct vcpu *v, int rc)
+{
+	trace_kvm_userspace_exit(v, rc);
+	return rc;
+}
+
 long run_vcpu(struct vcpu *v)
 {
 	int rc;
@@ -129,6 +136,5 @@ long run_vcpu(struct vcpu *v)
 	if (unlikely(READ_ONCE(v->run->kvm_valid_regs)))
 		arch_run_give_regs(v);
 	run_unmask_signals(v);
-	trace_kvm_userspace_exit(v, rc);
-	return rc;
+	return trace_kvm_userspace_exit_enabled() ? run_trace_end(v, rc) : rc;
 }

@@ -111,14 +111,19 @@ static int take(struct vcpu *v, const struct lapic_msg *msg)
 	}
 }
 
-/* One LAPIC takes a message: 1, or 0. */
-static int accept(struct vcpu *v, const struct lapic_msg *msg)
+static noinline int take_traced(struct vcpu *v, const struct lapic_msg *msg)
 {
 	int taken = take(v, msg);
 
-	if (trace_kvm_apic_accept_irq_enabled() && taken)
+	if (taken)
 		trace_kvm_apic_accept_irq(v->id, msg->mode << 8, msg->level, msg->vector);
 	return taken;
+}
+
+/* One LAPIC takes a message: 1, or 0. */
+static int accept(struct vcpu *v, const struct lapic_msg *msg)
+{
+	return trace_kvm_apic_accept_irq_enabled() ? take_traced(v, msg) : take(v, msg);
 }
 
 static bool matches(const struct vcpu *v, const struct vcpu *source, const struct lapic_msg *msg)
@@ -331,7 +336,7 @@ int apic_exit_eoi(struct vcpu *v)
 
 /* ---- timer ---- */
 
-static void trace_timer(struct vcpu *v)
+static noinline void trace_timer(struct vcpu *v)
 {
 	u32 lvt = LAPIC_REG(v->arch.lapic.page, LAPIC_LVT_TIMER);
 
@@ -511,7 +516,7 @@ static void effects(struct vcpu *v, unsigned int fx)
 }
 
 /* What the EOI that comes will end. */
-static void trace_eoi(struct vcpu *v)
+static noinline void trace_eoi(struct vcpu *v)
 {
 	u32 isr;
 	int i;

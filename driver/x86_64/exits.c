@@ -62,6 +62,17 @@ static void resume_in(struct vcpu *v, u64 rax, u32 size, u64 value)
 	v->exit->in.flags |= RESUME_RAX;
 }
 
+/* The VMM has answered an IN. Apart, so that an OUT pays for none of it. */
+static noinline int in_complete(struct vcpu *v)
+{
+	const struct exit_state *out = &v->exit->out;
+
+	trace_kvm_pio(KVM_EXIT_IO_IN, out->port, out->size, 1, v->pio);
+	resume_in(v, v->arch.rax, out->size, *(u32 *)v->pio);
+	resume_rip(v, out->next_rip);
+	return 1;
+}
+
 /*
  * The VMM has dealt with the port. If it moved RIP meanwhile (a reset does), the
  * instruction counts as never executed.
@@ -72,10 +83,8 @@ static int io_complete(struct vcpu *v)
 
 	if (v->arch.rip + v->arch.cs_base != v->arch.io_linear)
 		return 1;
-	if (!out->write) {
-		trace_kvm_pio(KVM_EXIT_IO_IN, out->port, out->size, 1, v->pio);
-		resume_in(v, v->arch.rax, out->size, *(u32 *)v->pio);
-	}
+	if (!out->write)
+		return in_complete(v);
 	resume_rip(v, out->next_rip);
 	return 1;
 }
@@ -138,7 +147,6 @@ static int fault(struct vcpu *v)
 	int rc;
 
 	v->counters.pf_taken++;
-	trace_kvm_page_fault(v);
 	if (!slot || (write && slot->flags & KVM_MEM_READONLY))
 		return emulate_exit(v);
 	v->counters.pf_fixed++;
@@ -148,9 +156,11 @@ static int fault(struct vcpu *v)
 
 static int exit_fault(struct vcpu *v)
 {
-	int idx = srcu_read_lock(&v->vm->srcu);
-	int rc = fault(v);
+	int idx, rc;
 
+	trace_kvm_page_fault(v);
+	idx = srcu_read_lock(&v->vm->srcu);
+	rc = fault(v);
 	srcu_read_unlock(&v->vm->srcu, idx);
 	return rc;
 }
