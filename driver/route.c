@@ -16,7 +16,7 @@
 #include "route.h"
 #include "x86_64/chips.h"
 #include "x86_64/pit_timer.h"
-#include "trace_arch.h"
+#include "trace.h"
 
 #define GSI_PIT 0
 

@@ -14,7 +14,6 @@
 
 #include "tenon.h"
 #include "trace.h"
-#include "trace_arch.h"
 
 /* need_resched() and signal_pending() in one look. */
 #define RUN_STOPPERS (_TIF_NEED_RESCHED | _TIF_SIGPENDING | _TIF_NOTIFY_SIGNAL)

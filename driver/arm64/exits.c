@@ -15,7 +15,6 @@
 
 #include "gic_state.h"
 #include "trace.h"
-#include "trace_arch.h"
 
 /* ---- memory ---- */
 
@@ -74,7 +73,8 @@ static int mmio_complete(struct vcpu *v)
 	u64 value;
 
 	memcpy(&value, v->run->mmio.data, sizeof(value));
-	trace_kvm_mmio(TRACE_MMIO_READ, mmio_size(v->arch.mmio_esr), v->exit->out.gpa, &value);
+	if (!(v->arch.mmio_esr & ESR_ELx_WNR))
+		trace_kvm_mmio(TRACE_MMIO_READ, mmio_size(v->arch.mmio_esr), v->exit->out.gpa, value);
 	return mmio_done(v, v->arch.mmio_esr, value);
 }
 
@@ -86,8 +86,7 @@ static noinline bool mmio_take(struct vcpu *v, u64 esr, u64 gpa, u64 data)
 
 	if (!gic_access(v, gpa, size, write, &data) && !(write && io_write(v->vm, IO_MMIO, gpa, size, &data)))
 		return false;
-	if (!write)
-		trace_kvm_mmio(TRACE_MMIO_READ, size, gpa, &data);
+	trace_kvm_mmio(write ? TRACE_MMIO_WRITE : TRACE_MMIO_READ, size, gpa, data);
 	mmio_done(v, esr, data);
 	return true;
 }
@@ -110,12 +109,8 @@ static __always_inline int exit_mmio(struct vcpu *v)
 		return -ENOSYS;
 	if (write)
 		data = mmio_order(out->data, size, out->big_endian);
-	if (trace_kvm_mmio_enabled() && write)
-		trace_kvm_mmio(TRACE_MMIO_WRITE, size, gpa, &data);
 	if (mmio_ours(v, gpa, write) && mmio_take(v, esr, gpa, data))
 		return 1;
-	if (trace_kvm_mmio_enabled() && !write)
-		trace_kvm_mmio(TRACE_MMIO_ASK, size, gpa, NULL);
 	v->arch.mmio_esr = esr;
 	run->exit_reason = KVM_EXIT_MMIO;
 	run->mmio.phys_addr = gpa;
@@ -159,7 +154,7 @@ static bool fault_is_write(u64 esr)
 	return esr & ESR_ELx_WNR;
 }
 
-static int exit_fault(struct vcpu *v)
+static int fault(struct vcpu *v)
 {
 	const struct exit_state *out = &v->exit->out;
 	bool write = fault_is_write(out->esr), ram;
@@ -168,7 +163,6 @@ static int exit_fault(struct vcpu *v)
 	int rc = 0, idx;
 	u64 type = out->esr & ESR_ELx_FSC_TYPE;
 
-	trace_kvm_guest_fault(v);
 	if (type != ESR_ELx_FSC_FAULT && type != ESR_ELx_FSC_PERM && type != ESR_ELx_FSC_ACCESS)
 		return -EFAULT;
 	idx = srcu_read_lock(&vm->srcu);
@@ -180,6 +174,12 @@ static int exit_fault(struct vcpu *v)
 	if (ram)
 		return rc ? rc : 1;
 	return exit_no_slot(v);
+}
+
+static int exit_fault(struct vcpu *v)
+{
+	trace_kvm_guest_fault(v);
+	return fault(v);
 }
 
 /* ---- waiting ---- */
@@ -201,7 +201,7 @@ static int sleep(struct vcpu *v, ktime_t delay)
 	ktime_t from = ktime_get();
 	int rc = wait_event_interruptible_hrtimeout(v->arch.wait, lines_up(v) || READ_ONCE(v->arch.power_off), delay);
 
-	trace_kvm_vcpu_wakeup(ktime_get() - from, true, true);
+	trace_kvm_vcpu_wakeup(ktime_get() - from);
 	return rc;
 }
 

@@ -11,7 +11,7 @@
 #include <linux/slab.h>
 
 #include "gic.h"
-#include "trace_arch.h"
+#include "trace.h"
 
 #define FEATURES_KNOWN 7u	/* KVM's list ends there: -ENOENT beyond */
 #define FEATURES_OFFERED (ABI_FEATURE_POWER_OFF | ABI_FEATURE_PSCI_0_2)

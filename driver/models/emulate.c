@@ -15,7 +15,6 @@
 
 #include "irqchip.h"
 #include "trace.h"
-#include "trace_arch.h"
 #include "models/code.h"
 #include "models/decode.h"
 #include "models/move.h"

@@ -19,7 +19,7 @@
 
 #include "tenon.h"
 #include "irqchip.h"
-#include "trace_arch.h"
+#include "trace.h"
 
 #define MSR_APIC_BASE 0x1bu
 #define MSR_TSC_DEADLINE 0x6e0u

@@ -17,7 +17,7 @@
 #include "chips.h"
 #include "models/ioapic.h"
 #include "models/pic.h"
-#include "trace_arch.h"
+#include "trace.h"
 
 #define STORM_PAUSE (HZ / 100)
 

@@ -2,7 +2,7 @@
 /*
  * exit_info.h - what a trace event says of an exit: the processor's number for
  * it, and what else of its report the exit page has kept.
- * Included by: trace_arch.h.
+ * Included by: trace.h.
  */
 #ifndef DRIVER_X86_64_EXIT_INFO_H
 #define DRIVER_X86_64_EXIT_INFO_H

@@ -12,7 +12,7 @@
  */
 #include "irqchip.h"
 #include "models/decode.h"
-#include "trace_arch.h"
+#include "trace.h"
 #include "x86_64/iodev.h"
 
 #define PORT_QUIRK 0x7e		/* VMMs of old rely on RIP past an OUT to it at the exit */

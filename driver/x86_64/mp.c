@@ -18,7 +18,6 @@
 #include "tenon.h"
 #include "irqchip.h"
 #include "trace.h"
-#include "trace_arch.h"
 
 #define DR6_RESET 0xffff0ff0ull
 #define DR7_RESET 0x400ull

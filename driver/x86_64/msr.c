@@ -18,7 +18,7 @@
 
 #include "tenon.h"
 #include "models/decode.h"
-#include "trace_arch.h"
+#include "trace.h"
 
 #define MSR_SLOTS 168u
 #define HWCR_STORED 0x40000ull
