@@ -62,14 +62,12 @@ static void resume_in(struct vcpu *v, u64 rax, u32 size, u64 value)
 	v->exit->in.flags |= RESUME_RAX;
 }
 
-/* The VMM has answered an IN. Apart, so that an OUT pays for none of it. */
-static noinline int in_complete(struct vcpu *v)
+/* The VMM has answered an IN. Apart and last, so that nothing is kept for it. */
+static noinline int in_traced(const struct vcpu *v)
 {
 	const struct exit_state *out = &v->exit->out;
 
 	trace_kvm_pio(KVM_EXIT_IO_IN, out->port, out->size, 1, v->pio);
-	resume_in(v, v->arch.rax, out->size, *(u32 *)v->pio);
-	resume_rip(v, out->next_rip);
 	return 1;
 }
 
@@ -83,10 +81,11 @@ static int io_complete(struct vcpu *v)
 
 	if (v->arch.rip + v->arch.cs_base != v->arch.io_linear)
 		return 1;
-	if (!out->write)
-		return in_complete(v);
 	resume_rip(v, out->next_rip);
-	return 1;
+	if (out->write)
+		return 1;
+	resume_in(v, v->arch.rax, out->size, *(u32 *)v->pio);
+	return trace_kvm_pio_enabled() ? in_traced(v) : 1;
 }
 
 /* A port where a device of the kernel may be: true when it took the access. */
