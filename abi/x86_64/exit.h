@@ -25,8 +25,7 @@ enum exit_reason {
 	EXIT_HLT = 3,		/* RIP is past the HLT */
 	EXIT_FAULT = 4,		/* nested page fault at gpa: memory to map, or MMIO to decode. state full */
 	EXIT_EMULATE = 5,	/* an instruction for the driver's decoder: string I/O, MOV to CR4 or CR8, MOV DR; data = 6:
-				 * it raised #UD: a hypercall of the other vendor, or inject that. qual[0] = the
-				 * processor's own number of the exit. state full */
+				 * it raised #UD: a hypercall of the other vendor, or inject that. state full */
 	EXIT_IRQ_WINDOW = 6,	/* request_window was set and the guest can take an interrupt now */
 	EXIT_SHUTDOWN = 7,	/* triple fault */
 	EXIT_FAIL_ENTRY = 8,	/* the processor refused the state: data = hardware's reason */
@@ -45,7 +44,7 @@ enum exit_reason {
 	EXIT_NMI = 18,
 	EXIT_OTHER = 19,
 	/* Comes to the driver. */
-	EXIT_EOI = 21,		/* an EOI of a vector (data) that lapic_page.eoi_exit names; RIP is past it; qual[0] as above */
+	EXIT_EOI = 21,		/* an EOI of a vector (data) that lapic_page.eoi_exit names; RIP is past it */
 };
 
 /* Nested-page-fault error code bits (x86 #PF bits as the hardware reports them). */

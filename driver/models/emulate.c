@@ -780,6 +780,13 @@ long emulate_translate(struct vcpu *v, struct kvm_translation *t, const struct a
 	return 0;
 }
 
+bool emulate_peek(struct vcpu *v, u64 *bytes)
+{
+	struct emulation *e = v->arch.emulation;
+
+	return code_fetch(v, &e->walk, e->code, bytes);
+}
+
 int emulate_init(struct vcpu *v)
 {
 	struct emulation *e = kzalloc(sizeof(*e), GFP_KERNEL_ACCOUNT);

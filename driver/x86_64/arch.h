@@ -273,6 +273,8 @@ void arch_run_end(struct vcpu *v);
 
 /* emulate.c: the same three results as arch_run_exit(). vm.srcu held. */
 int emulate_exit(struct vcpu *v);
+/* The instruction's bytes, for trace events: as code_fetch(). */
+bool emulate_peek(struct vcpu *v, u64 *bytes);
 int emulate_init(struct vcpu *v);
 void emulate_free(struct vcpu *v);
 /* The VMM set registers while an instruction waits for it. */

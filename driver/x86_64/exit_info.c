@@ -11,10 +11,13 @@
  * Concurrency: v->lock; interrupts may be off.
  * See: abi/x86_64/exit.h; APM volume 2, appendix C; SDM volume 3, 28.2.1 and appendix C.
  */
+#include <linux/uaccess.h>
+#include <asm/msr-index.h>
 #include <asm/svm.h>
 #include <asm/vmx.h>
 
 #include "exit_info.h"
+#include "models/code.h"
 
 #define VECTOR_BP 3u
 #define VECTOR_UD 6u
@@ -44,13 +47,73 @@ static const struct { u16 svm, vmx; } numbers[] = {
 	[EXIT_EOI] = { SVM_EXIT_MSR, EXIT_REASON_EOI_INDUCED },
 };
 
-static u32 reason_of(const struct exit_state *out, bool amd)
+/* ---- EXIT_EMULATE stands for several exits: which one, the instruction says ---- */
+
+static bool is_prefix(u8 byte, bool mode64)
 {
+	switch (byte) {
+	case 0x26: case 0x2e: case 0x36: case 0x3e: case 0x64 ... 0x67: case 0xf0: case 0xf2: case 0xf3:
+		return true;
+	}
+	return mode64 && (byte & 0xf0) == 0x40;
+}
+
+/* MOV to a control register, MOV from and to a debug register (0F 22, 0F 21, 0F 23). */
+static u32 special_number(u8 opcode, u32 reg, bool amd)
+{
+	switch (opcode) {
+	case 0x21:
+		return amd ? SVM_EXIT_READ_DR0 + reg : EXIT_REASON_DR_ACCESS;
+	case 0x22:
+		return amd ? SVM_EXIT_WRITE_CR0 + reg : EXIT_REASON_CR_ACCESS;
+	case 0x23:
+		return amd ? SVM_EXIT_WRITE_DR0 + reg : EXIT_REASON_DR_ACCESS;
+	default:
+		return 0;
+	}
+}
+
+/* 0: its bytes are not at hand, or lie at a page's end. */
+static u32 instruction_number(struct vcpu *v, bool amd)
+{
+	const struct exit_state *out = &v->exit->out;
+	bool mode64 = out->efer & EFER_LMA && out->seg[SEG_CS].attr & 0x200;
+	u8 byte[CODE_BYTES], high = 0, *p = byte;
+	int idx = srcu_read_lock(&v->vm->srcu);
+	bool known;
+
+	/* In a trace event: nothing may sleep. */
+	pagefault_disable();
+	known = emulate_peek(v, (u64 *)byte);
+	pagefault_enable();
+	srcu_read_unlock(&v->vm->srcu, idx);
+	if (!known)
+		return 0;
+	for (; p < byte + CODE_BYTES - 3 && is_prefix(*p, mode64); p++) {
+		/* REX.R; on AMD's processors LOCK makes CR0 CR8 as well. */
+		if (*p == 0xf0 || (mode64 && (*p & 0xf4) == 0x44))
+			high = 8;
+	}
+	if (*p >= 0x6c && *p <= 0x6f)
+		return amd ? SVM_EXIT_IOIO : EXIT_REASON_IO_INSTRUCTION;
+	return *p == 0x0f ? special_number(p[1], (p[2] >> 3 & 7) | high, amd) : 0;
+}
+
+static u32 emulate_number(struct vcpu *v, bool amd)
+{
+	if (v->exit->out.data == VECTOR_UD)
+		return amd ? SVM_EXIT_EXCP_BASE + VECTOR_UD : EXIT_REASON_EXCEPTION_NMI;
+	return instruction_number(v, amd);
+}
+
+static u32 reason_of(struct vcpu *v, bool amd)
+{
+	const struct exit_state *out = &v->exit->out;
 	u32 reason = out->reason;
 
 	switch (reason) {
 	case EXIT_EMULATE:
-	case EXIT_EOI:
+		return emulate_number(v, amd);
 	case EXIT_INTERNAL:	/* one that it does not know */
 		return out->qual[0];
 	case EXIT_DEBUG:
@@ -59,6 +122,11 @@ static u32 reason_of(const struct exit_state *out, bool amd)
 		return out->data;
 	case EXIT_MSR:
 		if (!amd && out->write)
+			return EXIT_REASON_MSR_WRITE;
+		break;
+	case EXIT_EOI:
+		/* Counted as such where the processor ends interrupts itself; else it was a WRMSR. */
+		if (!amd && !v->exit->exits[EXIT_EOI])
 			return EXIT_REASON_MSR_WRITE;
 	}
 	if (reason >= ARRAY_SIZE(numbers))
@@ -121,11 +189,11 @@ static void info_vmx(const struct exit_state *out, struct exit_info *info)
 	}
 }
 
-struct exit_info exit_info(const struct vcpu *v)
+struct exit_info exit_info(struct vcpu *v)
 {
 	const struct exit_state *out = &v->exit->out;
 	bool amd = arch_is_amd();
-	struct exit_info info = { .reason = reason_of(out, amd) };
+	struct exit_info info = { .reason = reason_of(v, amd) };
 
 	if (amd)
 		info_svm(out, &info);

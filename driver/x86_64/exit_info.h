@@ -20,7 +20,7 @@ struct exit_info {
 	u32 intr_info;		/* 0; the VM-exit interruption information */
 };
 
-struct exit_info exit_info(const struct vcpu *v);
+struct exit_info exit_info(struct vcpu *v);
 /* Where the guest goes on at the entry that comes now. May ask the hypervisor. */
 u64 exit_info_entry_rip(struct vcpu *v);
 

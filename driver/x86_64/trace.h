@@ -84,7 +84,7 @@ TRACE_EVENT(kvm_entry,
 );
 
 TRACE_EVENT(kvm_exit,
-	TP_PROTO(const struct vcpu *v),
+	TP_PROTO(struct vcpu *v),
 	TP_ARGS(v),
 	TP_STRUCT__entry(
 		__field(unsigned int, exit_reason)
@@ -117,7 +117,7 @@ TRACE_EVENT(kvm_exit,
 );
 
 TRACE_EVENT(kvm_page_fault,
-	TP_PROTO(const struct vcpu *v),
+	TP_PROTO(struct vcpu *v),
 	TP_ARGS(v),
 	TP_STRUCT__entry(
 		__field(unsigned int, vcpu_id)

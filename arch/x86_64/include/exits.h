@@ -9,7 +9,6 @@
  *   guest_rax, guest_rip, guest_rflags, guest_cs_base, guest_cr8,
  *   guest_cpl, guest_shadow    what their names say; guest_rax a pointer
  *   guest_wide                 64-bit code
- *   guest_exit_code            the processor's number of the exit
  *   guest_set_*                another value of it
  *   guest_next_rip, guest_skip the end of an instruction of that length; RIP goes there
  *   guest_full                 the rest of what a decoder needs, into the exit page
@@ -152,14 +151,12 @@ static int exit_reflect(struct cpu *cpu, struct vcpu *v, u32 vector, int has_err
 
 static int exit_emulate(struct cpu *cpu, struct vcpu *v)
 {
-	v->page->out.qual[0] = guest_exit_code(v);
 	return exit_full(v, EXIT_EMULATE, 0);
 }
 
 /* #UD: perhaps the other vendor's hypercall instruction, which KVM answers too. */
 static inline int exit_ud(struct cpu *cpu, struct vcpu *v)
 {
-	v->page->out.qual[0] = guest_exit_code(v);
 	return exit_full(v, EXIT_EMULATE, VECTOR_UD);
 }
 
@@ -191,10 +188,7 @@ static int exit_register(struct vcpu *v, u32 write)
 
 	if (reason != EXIT_MSR) {
 		guest_skip(v, 2);
-		if (reason == EXIT_NONE)
-			return 0;
-		x->qual[0] = guest_exit_code(v);
-		return exit_common(v, reason);
+		return reason == EXIT_NONE ? 0 : exit_common(v, reason);
 	}
 	exit_common(v, EXIT_MSR);
 	x->port = (u32)v->arch.regs.rcx;

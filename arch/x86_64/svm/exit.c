@@ -22,7 +22,6 @@ static inline u64 guest_cs_base(struct vcpu *v) { return v->arch.vmcb->seg[SEG_C
 static inline u64 guest_cr8(struct vcpu *v) { return v->arch.vmcb->int_control & 15; }
 static inline u32 guest_cpl(struct vcpu *v) { return v->arch.vmcb->cpl; }
 static inline u64 guest_shadow(struct vcpu *v) { return v->arch.vmcb->int_shadow & 1; }
-static inline u64 guest_exit_code(struct vcpu *v) { return v->arch.vmcb->exit_code; }
 
 static inline void guest_set_rip(struct vcpu *v, u64 rip) { v->arch.vmcb->rip = rip; }
 static inline void guest_set_shadow(struct vcpu *v, u32 on) { v->arch.vmcb->int_shadow = !!on; }

@@ -22,7 +22,6 @@ static inline u64 guest_cs_base(struct vcpu *v) { return vmread(VMCS_GUEST_BASE 
 static inline u64 guest_cr8(struct vcpu *v) { return v->arch.vmx->apic[APIC_TPR] >> 4; }
 static inline u32 guest_cpl(struct vcpu *v) { return vmx_cpl(); }
 static inline u64 guest_shadow(struct vcpu *v) { return !!(vmread(VMCS_GUEST_INTERRUPTIBILITY) & BLOCKED_SHADOW); }
-static inline u64 guest_exit_code(struct vcpu *v) { return vmread(VMCS_EXIT_REASON); }
 
 static inline void guest_set_rip(struct vcpu *v, u64 rip) { vmwrite(VMCS_GUEST_RIP, rip); }
 static inline void guest_set_cr8(struct vcpu *v, u64 cr8) { v->arch.vmx->apic[APIC_TPR] = (u8)(cr8 << 4); }
@@ -204,7 +203,6 @@ static int exit_nmi_window(struct cpu *cpu, struct vcpu *v)
 static int exit_eoi(struct cpu *cpu, struct vcpu *v)
 {
 	v->page->out.data = (u8)vmread(VMCS_QUALIFICATION);
-	v->page->out.qual[0] = REASON_EOI;
 	return exit_common(v, EXIT_EOI);
 }
 
