@@ -23,6 +23,7 @@
 #define ABI_VERSION 3u
 #define ABI_FEATURE_TSC_RATIO 1u	/* x86: STATE_TSC_RATIO may be other than 0 */
 #define ABI_FEATURE_LOG 2u		/* x86: the processor logs a guest's writes: VCPU_LOG, MAP_LOG */
+#define ABI_FEATURE_DEADLINE 4u		/* x86: the processor ends a stay in a guest at exit_resume.deadline */
 
 /*
  * x86: VMMCALL on AMD's processors, VMCALL on Intel's, with RAX = number, RDI = first argument; RAX = result (0 or

@@ -12,6 +12,7 @@
 #include <linux/eventfd.h>
 #include <linux/hrtimer.h>
 #include <linux/kvm.h>
+#include <linux/mm.h>
 #include <linux/version.h>
 
 /* smp_send_reschedule() traces since 6.4, and wants this from those who call it. */
@@ -49,6 +50,23 @@ static inline bool compat_immediate_exit(const struct kvm_run *run)
 #else
 	return READ_ONCE(run->immediate_exit);
 #endif
+}
+
+/* Have Linux bring in one page of another process: 1, or not. mm is held. The list of areas went in 6.5. */
+static inline long compat_fault_in(struct mm_struct *mm, unsigned long hva, unsigned int flags)
+{
+	int locked = 1;
+	long n;
+
+	mmap_read_lock(mm);
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)
+	n = get_user_pages_remote(mm, hva, 1, flags, NULL, &locked);
+#else
+	n = get_user_pages_remote(mm, hva, 1, flags, NULL, NULL, &locked);
+#endif
+	if (locked)
+		mmap_read_unlock(mm);
+	return n;
 }
 
 /* Dead numbers that KVM answered by name until they left the header. */

@@ -96,10 +96,10 @@ static int wake(wait_queue_entry_t *wait, unsigned int mode, int sync, void *key
 	__poll_t events = key_to_poll(key);
 	u64 count;
 
+	/* One that is on its way out, too: nobody else will see the event that is taken here. */
 	if (events & EPOLLIN) {
 		eventfd_ctx_do_read(f->event, &count);
-		if (!list_empty(&f->link))
-			raise(f);
+		raise(f);
 	}
 	if (events & EPOLLHUP)
 		hang_up(f);

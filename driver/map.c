@@ -158,10 +158,22 @@ static long window_touch(struct window *w, u32 i, u32 count, unsigned int flags)
 	return n;
 }
 
-/* Have Linux bring in the fault's page, and its group if that works. 0 or -errno. */
-static int window_fault_in(struct window *w)
+/* The fault's page, waited for. A page of its own even for a read, where that works: see page_is_blank(). */
+static long window_wait(struct window *w, u32 at, unsigned int flags, bool may_write)
+{
+	long n = may_write ? window_touch(w, at, 1, FOLL_WRITE) : 0;
+
+	return n > 0 ? n : window_touch(w, at, 1, flags);
+}
+
+/*
+ * Have Linux bring in the fault's page, and its group if that works; no page is
+ * waited for but the fault's own. 0, 1 when the guest goes on without it, or -errno.
+ */
+static int window_fault_in(struct window *w, struct vcpu *v)
 {
 	unsigned int flags = w->write ? FOLL_WRITE : 0;
+	bool may_write = !(w->slot->flags & KVM_MEM_READONLY);
 	u32 at = w->gfn - w->first;
 	u32 from = max_t(u64, w->first, ALIGN_DOWN(w->gfn, GROUP_PAGES)) - w->first;
 	u32 count = min(w->count - from, GROUP_PAGES);
@@ -169,10 +181,14 @@ static int window_fault_in(struct window *w)
 
 	if (window_ready(w, flags))
 		return 0;
-	/* A page of its own even for a read, where the slot is writable: see page_is_blank(). */
-	if (!(w->slot->flags & KVM_MEM_READONLY) && window_touch(w, from, count, FOLL_WRITE) > (long)(at - from))
+	if (may_write && window_touch(w, from, count, FOLL_WRITE | FOLL_NOWAIT) > (long)(at - from))
 		return 0;
-	n = window_touch(w, at, 1, flags);
+	n = window_touch(w, at, 1, flags | FOLL_NOWAIT);
+	if (!n) {
+		if (arch_fault_begin(v, w->gfn, window_hva(w, at), may_write))
+			return 1;
+		n = window_wait(w, at, flags, may_write);
+	}
 	return n == 1 ? 0 : n < 0 ? n : -EFAULT;
 }
 
@@ -363,9 +379,9 @@ int map_fault(struct vcpu *v, struct slot *slot, u64 gfn, bool write)
 	seq = READ_ONCE(vm->invalidate_seq);
 	/* The sequence is read before any page is looked up; pairs with invalidate_end. */
 	smp_rmb();
-	rc = window_fault_in(&w);
+	rc = window_fault_in(&w, v);
 	if (rc)
-		return fault_result(rc);
+		return rc < 0 ? fault_result(rc) : 0;
 	clear_bit(gfn - slot->gfn, slot->idle);
 	window_collect(&w);
 	rc = window_take(&w);

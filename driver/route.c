@@ -16,6 +16,7 @@
 #include "route.h"
 #include "x86_64/chips.h"
 #include "x86_64/pit_timer.h"
+#include "trace.h"
 
 #define GSI_PIT 0
 
@@ -51,6 +52,7 @@ int route_set(struct vm *vm, enum irq_source source, u32 gsi, bool level, bool w
 	u32 n = routing ? lookup(routing, gsi, found) : 0, i;
 	int sum = -1, rc;
 
+	trace_kvm_set_irq(gsi, level, source);
 	for (i = 0; i < n; i++) {
 		rc = send(vm, &found[i], source, level, watched);
 		if (rc >= 0)
@@ -73,6 +75,7 @@ void route_acked(struct vm *vm, u32 chip, u32 pin)
 	int idx = srcu_read_lock(&routing->srcu);
 	int gsi = gsi_of(routing, chip, pin);
 
+	trace_kvm_ack_irq(chip, pin);
 	if (gsi == GSI_PIT)
 		pit_acked(vm);
 	if (gsi >= 0)

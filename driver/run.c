@@ -13,6 +13,7 @@
 #include <linux/sched/signal.h>
 
 #include "tenon.h"
+#include "trace.h"
 
 /* need_resched() and signal_pending() in one look. */
 #define RUN_STOPPERS (_TIF_NEED_RESCHED | _TIF_SIGPENDING | _TIF_NOTIFY_SIGNAL)
@@ -62,6 +63,7 @@ static int run_enter(struct vcpu *v)
 		return run_work(v);
 	}
 	arch_run_enter(v);
+	trace_kvm_entry(v);
 	current->flags |= PF_VCPU;
 	__this_cpu_inc(ring_counts[OPX_KVM_RUN]);
 	rc = arch_hypercall(HC_RUN, v->handle);
@@ -75,6 +77,7 @@ static int run_enter(struct vcpu *v)
 		return rc;
 	v->entered = true;
 	v->counters.exits++;
+	trace_kvm_exit(v);
 	return arch_run_exit(v);
 }
 
@@ -114,6 +117,13 @@ static int run_begin(struct vcpu *v)
 	return immediate ? -EINTR : arch_run_ready(v);
 }
 
+/* Apart, so that run_vcpu() has nothing to keep for it. */
+static noinline int run_trace_end(struct vcpu *v, int rc)
+{
+	trace_kvm_userspace_exit(v, rc);
+	return rc;
+}
+
 long run_vcpu(struct vcpu *v)
 {
 	int rc;
@@ -128,5 +138,5 @@ long run_vcpu(struct vcpu *v)
 	if (unlikely(READ_ONCE(v->run->kvm_valid_regs)))
 		arch_run_give_regs(v);
 	run_unmask_signals(v);
-	return rc;
+	return trace_kvm_userspace_exit_enabled() ? run_trace_end(v, rc) : rc;
 }

@@ -114,6 +114,7 @@ struct exit_resume {
 	u64 inject_cr2;		/* for vector 14 */
 	u32 interrupt;		/* with RESUME_INTERRUPT: a vector that the PIC gave; only after `ready` */
 	u32 log;		/* always read: 1 = log the first write to each page that is mapped with MAP_LOG */
+	u64 deadline;		/* with RESUME_DEADLINE: the machine's TSC at which stays end from now on (EXIT_INTR); 0: none */
 	struct cpuid_slot cpuid[CPUID_SLOTS];
 };
 
@@ -135,6 +136,7 @@ struct exit_page {
 #define RESUME_CR8 0x10u
 #define RESUME_RDX 0x40u
 #define RESUME_INTERRUPT 0x80u
+#define RESUME_DEADLINE 0x100u		/* with ABI_FEATURE_DEADLINE */
 #define RESUME_SHADOW_STI 0x20u		/* with RESUME_REGS: the emulated instruction opened a shadow */
 
 #endif

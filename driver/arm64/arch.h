@@ -101,6 +101,8 @@ int psci_begin(struct vcpu *v);
 /* What an entry waits for besides signals: nothing here. */
 static inline bool arch_run_pending(const struct vcpu *v) { return false; }
 static inline int arch_run_work(struct vcpu *v) { return 1; }
+/* A fault's page would have to be waited for: so be it. */
+static inline bool arch_fault_begin(struct vcpu *v, u64 gfn, unsigned long hva, bool may_write) { return false; }
 /* Registers in kvm_run: KVM_CAP_SYNC_REGS is not there. */
 static inline int arch_run_take_regs(struct vcpu *v) { return v->run->kvm_valid_regs || v->run->kvm_dirty_regs ? -EINVAL : 0; }
 static inline void arch_run_give_regs(struct vcpu *v) { }

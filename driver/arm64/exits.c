@@ -14,6 +14,7 @@
 #include <asm/esr.h>
 
 #include "gic_state.h"
+#include "trace.h"
 
 /* ---- memory ---- */
 
@@ -72,6 +73,8 @@ static int mmio_complete(struct vcpu *v)
 	u64 value;
 
 	memcpy(&value, v->run->mmio.data, sizeof(value));
+	if (!(v->arch.mmio_esr & ESR_ELx_WNR))
+		trace_kvm_mmio(TRACE_MMIO_READ, mmio_size(v->arch.mmio_esr), v->exit->out.gpa, value);
 	return mmio_done(v, v->arch.mmio_esr, value);
 }
 
@@ -83,6 +86,7 @@ static noinline bool mmio_take(struct vcpu *v, u64 esr, u64 gpa, u64 data)
 
 	if (!gic_access(v, gpa, size, write, &data) && !(write && io_write(v->vm, IO_MMIO, gpa, size, &data)))
 		return false;
+	trace_kvm_mmio(write ? TRACE_MMIO_WRITE : TRACE_MMIO_READ, size, gpa, data);
 	mmio_done(v, esr, data);
 	return true;
 }
@@ -150,7 +154,7 @@ static bool fault_is_write(u64 esr)
 	return esr & ESR_ELx_WNR;
 }
 
-static int exit_fault(struct vcpu *v)
+static int fault(struct vcpu *v)
 {
 	const struct exit_state *out = &v->exit->out;
 	bool write = fault_is_write(out->esr), ram;
@@ -172,6 +176,12 @@ static int exit_fault(struct vcpu *v)
 	return exit_no_slot(v);
 }
 
+static int exit_fault(struct vcpu *v)
+{
+	trace_kvm_guest_fault(v);
+	return fault(v);
+}
+
 /* ---- waiting ---- */
 
 static bool lines_up(struct vcpu *v)
@@ -185,6 +195,16 @@ static void timer_line(struct vcpu *v)
 		gic_line(v->vm, v, GIC_TIMER_IRQ, true);
 }
 
+/* 0, or -ETIME after that time, or a signal's errno. */
+static int sleep(struct vcpu *v, ktime_t delay)
+{
+	ktime_t from = ktime_get();
+	int rc = wait_event_interruptible_hrtimeout(v->arch.wait, lines_up(v) || READ_ONCE(v->arch.power_off), delay);
+
+	trace_kvm_vcpu_wakeup(ktime_get() - from);
+	return rc;
+}
+
 int wait_for_interrupt(struct vcpu *v, u64 deadline)
 {
 	ktime_t delay = deadline ? timer_delay(deadline) : KTIME_MAX;
@@ -192,7 +212,7 @@ int wait_for_interrupt(struct vcpu *v, u64 deadline)
 	/* A timer that expired before and that the guest masks in its GIC wakes nobody. */
 	if (v->vm->arch.gic && v->exit->out.timer_level)
 		delay = KTIME_MAX;
-	if (delay && wait_event_interruptible_hrtimeout(v->arch.wait, lines_up(v) || READ_ONCE(v->arch.power_off), delay) == -ETIME)
+	if (delay && sleep(v, delay) == -ETIME)
 		timer_line(v);
 	return 1;
 }

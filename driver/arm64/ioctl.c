@@ -11,6 +11,7 @@
 #include <linux/slab.h>
 
 #include "gic.h"
+#include "trace.h"
 
 #define FEATURES_KNOWN 7u	/* KVM's list ends there: -ENOENT beyond */
 #define FEATURES_OFFERED (ABI_FEATURE_POWER_OFF | ABI_FEATURE_PSCI_0_2)
@@ -41,6 +42,7 @@ static long vm_irq_line(void *object, unsigned long arg)
 	v = id < ABI_MAX_VCPUS ? READ_ONCE(vm->vcpu[id]) : NULL;
 	if (type != KVM_ARM_IRQ_TYPE_CPU && type != KVM_ARM_IRQ_TYPE_SPI && type != KVM_ARM_IRQ_TYPE_PPI)
 		return -EINVAL;
+	trace_kvm_irq_line(type, id, line, level.level);
 	if (READ_ONCE(vm->arch.gic))
 		return vgic_irq_line(vm, v, type, line, level.level);
 	if (type != KVM_ARM_IRQ_TYPE_CPU)

@@ -15,6 +15,7 @@
 #include <asm/arch_timer.h>
 
 #include "tenon.h"
+#include "trace.h"
 
 /* The private interrupts that end a guest for its own sake: place in a node's interrupts, Linux's number. */
 static struct guest_irq {
@@ -82,6 +83,7 @@ int arch_init(void)
 	u32 i;
 	int rc;
 
+	trace_init();
 	for (i = 0; i < ARRAY_SIZE(guest_irqs); i++) {
 		rc = guest_irq_request(&guest_irqs[i]);
 		if (rc) {

@@ -14,6 +14,7 @@
 #include <asm/processor-flags.h>
 
 #include "irqchip.h"
+#include "trace.h"
 #include "models/code.h"
 #include "models/decode.h"
 #include "models/move.h"
@@ -174,8 +175,10 @@ static int emulate_again(struct vcpu *v)
 static int mmio_read_complete(struct vcpu *v)
 {
 	struct emulation *e = v->arch.emulation;
+	struct mmio_answer *a = &e->answer[e->answers - 1];
 
-	memcpy(e->answer[e->answers - 1].data, v->run->mmio.data, MMIO_BYTES);
+	memcpy(a->data, v->run->mmio.data, MMIO_BYTES);
+	trace_kvm_mmio(TRACE_MMIO_READ, a->len, a->gpa, a->data);
 	return emulate_again(v);
 }
 
@@ -187,8 +190,10 @@ static int mmio_read(struct vcpu *v, u64 gpa, void *buf, u32 len)
 
 	if (len > MMIO_BYTES || e->taken >= ANSWERS_MAX)
 		return DECODE_UNKNOWN;
-	if (!iodev_access(v, IO_MMIO, gpa, len, buf, false))
+	if (!iodev_access(v, IO_MMIO, gpa, len, buf, false)) {
+		trace_kvm_mmio(TRACE_MMIO_READ, len, gpa, buf);
 		return 0;
+	}
 	if (e->taken < e->answers && a->gpa == gpa && a->len == len) {
 		memcpy(buf, a->data, len);
 		e->taken++;
@@ -198,6 +203,7 @@ static int mmio_read(struct vcpu *v, u64 gpa, void *buf, u32 len)
 	a->gpa = gpa;
 	a->len = len;
 	e->answers = e->taken + 1;
+	trace_kvm_mmio(TRACE_MMIO_ASK, len, gpa, NULL);
 	exit_mmio(v, gpa, len, NULL);
 	v->complete = mmio_read_complete;
 	return DECODE_MMIO_WAIT;
@@ -271,6 +277,7 @@ static int mmio_write(struct vcpu *v, u64 gpa, const u8 *data, u32 len)
 	u8 part[MMIO_BYTES];
 	u32 n;
 
+	trace_kvm_mmio(TRACE_MMIO_WRITE, len, gpa, data);
 	while (len) {
 		n = min(len, MMIO_BYTES);
 		memcpy(part, data, n);
@@ -343,12 +350,15 @@ static int io_in(struct vcpu *v, u16 port, u32 size, void *data, u32 count)
 
 	if (e->io_answered) {
 		memcpy(data, v->pio, size * count);
+		trace_kvm_pio(KVM_EXIT_IO_IN, port, size, count, data);
 		e->io_answered = false;
 		e->d.stop = 1;
 		return 0;
 	}
-	if (!io_devices(v, port, size, data, count, false))
+	if (!io_devices(v, port, size, data, count, false)) {
+		trace_kvm_pio(KVM_EXIT_IO_IN, port, size, count, data);
 		return 0;
+	}
 	memset(v->pio, 0, size * count);
 	run_exit_io(v, false, port, size, count);
 	v->complete = ins_complete;
@@ -365,6 +375,7 @@ static int op_io(void *ctx, u16 port, unsigned int size, unsigned int write, voi
 		return DECODE_UNKNOWN;
 	if (!write)
 		return io_in(v, port, size, data, count);
+	trace_kvm_pio(KVM_EXIT_IO_OUT, port, size, count, data);
 	left = io_devices(v, port, size, data, count, true);
 	if (!left)
 		return 0;
@@ -442,7 +453,6 @@ static int run_again_complete(struct vcpu *v)
 static int step_done(struct vcpu *v)
 {
 	const struct exit_state *out = &v->exit->out;
-	struct exit_resume *in = &v->exit->in;
 	struct kvm_run *run = v->run;
 	u64 dr6 = 0, dr7 = 0;
 
@@ -450,7 +460,7 @@ static int step_done(struct vcpu *v)
 		special_get(v, DECODE_DR(7), &dr7);
 		run->exit_reason = KVM_EXIT_DEBUG;
 		run->debug.arch.exception = VECTOR_DB;
-		run->debug.arch.pc = out->cs_base + in->regs.rip;
+		run->debug.arch.pc = out->cs_base + v->exit->in.regs.rip;
 		run->debug.arch.dr6 = DR6_BS | DR6_FIXED;
 		run->debug.arch.dr7 = dr7;
 		return 0;
@@ -458,12 +468,7 @@ static int step_done(struct vcpu *v)
 	if (special_get(v, DECODE_DR(6), &dr6))
 		return 1;
 	special_set(v, DECODE_DR(6), (dr6 & ~DR6_TRAPS) | DR6_BS | DR6_FIXED, NULL);
-	in->inject_vector = VECTOR_DB;
-	in->inject_has_error = 0;
-	in->inject_error = 0;
-	in->inject_cr2 = 0;
-	in->flags |= RESUME_INJECT;
-	return 1;
+	return exit_raise(v, &(struct decode_fault){ .vector = VECTOR_DB });
 }
 
 static bool is_stepped(const struct vcpu *v)
@@ -507,15 +512,8 @@ static int emulate_wait(struct vcpu *v)
 
 static int inject(struct vcpu *v, const struct decode_fault *fault)
 {
-	struct exit_resume *in = &v->exit->in;
-
 	commit_regs(v);
-	in->inject_vector = fault->vector;
-	in->inject_has_error = fault->has_error;
-	in->inject_error = fault->error;
-	in->inject_cr2 = fault->cr2;
-	in->flags |= RESUME_INJECT;
-	return 1;
+	return exit_raise(v, fault);
 }
 
 static int emulate_fault(struct vcpu *v)
@@ -649,6 +647,7 @@ static int move_read_complete(struct vcpu *v)
 	const struct abi_regs *regs = e->regs_set ? &e->d.regs : &v->exit->out.regs;
 	const struct move *m = &e->move;
 
+	trace_kvm_mmio(TRACE_MMIO_READ, m->size, v->exit->out.gpa, v->run->mmio.data);
 	move_commit(v, regs, m, move_merge(m, ((const u64 *)regs)[m->reg], *(u64 *)v->run->mmio.data));
 	return 1;
 }
@@ -657,6 +656,7 @@ static int move_write(struct vcpu *v, u64 gpa, struct move *m)
 {
 	struct kvm_run *run = v->run;
 
+	trace_kvm_mmio(TRACE_MMIO_WRITE, m->size, gpa, &m->value);
 	move_commit(v, &v->exit->out.regs, m, 0);
 	if (!iodev_access(v, IO_MMIO, gpa, m->size, &m->value, true))
 		return 1;
@@ -675,10 +675,12 @@ static int move_read(struct vcpu *v, u64 gpa, const struct move *m)
 	u64 value = 0;
 
 	if (!iodev_access(v, IO_MMIO, gpa, m->size, &value, false)) {
+		trace_kvm_mmio(TRACE_MMIO_READ, m->size, gpa, &value);
 		move_commit(v, regs, m, move_merge(m, ((const u64 *)regs)[m->reg], value));
 		return 1;
 	}
 	v->arch.emulation->regs_set = false;
+	trace_kvm_mmio(TRACE_MMIO_ASK, m->size, gpa, NULL);
 	exit_mmio(v, gpa, m->size, NULL);
 	v->complete = move_read_complete;
 	return 0;
@@ -776,6 +778,13 @@ long emulate_translate(struct vcpu *v, struct kvm_translation *t, const struct a
 	t->writeable = 1;
 	t->usermode = 0;
 	return 0;
+}
+
+bool emulate_peek(struct vcpu *v, u64 *bytes)
+{
+	struct emulation *e = v->arch.emulation;
+
+	return code_fetch(v, &e->walk, e->code, bytes);
 }
 
 int emulate_init(struct vcpu *v)

@@ -19,6 +19,7 @@
 
 #include "tenon.h"
 #include "irqchip.h"
+#include "trace.h"
 
 #define MSR_APIC_BASE 0x1bu
 #define MSR_TSC_DEADLINE 0x6e0u
@@ -87,8 +88,8 @@ static int accept_nmi(struct vcpu *v)
 	return 1;
 }
 
-/* One LAPIC takes a message: 1, or 0. SMI is dropped: there is no SMM. */
-static int accept(struct vcpu *v, const struct lapic_msg *msg)
+/* SMI is dropped: there is no SMM. */
+static int take(struct vcpu *v, const struct lapic_msg *msg)
 {
 	switch (msg->mode) {
 	case LAPIC_FIXED: case LAPIC_LOWEST:
@@ -108,6 +109,21 @@ static int accept(struct vcpu *v, const struct lapic_msg *msg)
 	default:
 		return 0;
 	}
+}
+
+static noinline int take_traced(struct vcpu *v, const struct lapic_msg *msg)
+{
+	int taken = take(v, msg);
+
+	if (taken)
+		trace_kvm_apic_accept_irq(v->id, msg->mode << 8, msg->level, msg->vector);
+	return taken;
+}
+
+/* One LAPIC takes a message: 1, or 0. */
+static int accept(struct vcpu *v, const struct lapic_msg *msg)
+{
+	return trace_kvm_apic_accept_irq_enabled() ? take_traced(v, msg) : take(v, msg);
 }
 
 static bool matches(const struct vcpu *v, const struct vcpu *source, const struct lapic_msg *msg)
@@ -213,6 +229,7 @@ int lapic_deliver_msi(struct vm *vm, u32 address_lo, u32 address_hi, u32 data)
 {
 	struct lapic_msg msg = lapic_msi_decode(vm, address_lo, address_hi, data);
 
+	trace_kvm_msi_set_irq(address_lo | (READ_ONCE(vm->arch.x2apic_ids) ? (u64)address_hi << 32 : 0), data);
 	return lapic_deliver(vm, NULL, &msg);
 }
 
@@ -312,16 +329,33 @@ static void report_eoi(struct vcpu *v, u8 vector)
 
 int apic_exit_eoi(struct vcpu *v)
 {
+	trace_kvm_eoi(v->id, v->exit->out.data);
 	report_eoi(v, v->exit->out.data);
 	return 1;
 }
 
 /* ---- timer ---- */
 
+static noinline void trace_timer(struct vcpu *v)
+{
+	u32 lvt = LAPIC_REG(v->arch.lapic.page, LAPIC_LVT_TIMER);
+
+	if (!(lvt & LAPIC_LVT_MASKED) && lapic_enabled(&v->arch.lapic))
+		trace_kvm_apic_accept_irq(v->id, LAPIC_FIXED << 8, 0, lvt);
+}
+
+/* Posts its vector. True: it is armed anew. */
+static bool timer_fired(struct vcpu *v)
+{
+	if (trace_kvm_apic_accept_irq_enabled())
+		trace_timer(v);
+	return lapic_timer_fired(&v->arch.lapic, ktime_get_ns());
+}
+
 static enum hrtimer_restart timer_expired(struct hrtimer *timer)
 {
 	struct vcpu *v = container_of(timer, struct vcpu, arch.timer);
-	bool again = lapic_timer_fired(&v->arch.lapic, ktime_get_ns());
+	bool again = timer_fired(v);
 
 	vcpu_kick(v);
 	if (!again)
@@ -330,15 +364,79 @@ static enum hrtimer_restart timer_expired(struct hrtimer *timer)
 	return HRTIMER_RESTART;
 }
 
+/*
+ * Where the processor can end a stay in the guest at a time of ours, that is the timer of a vCPU that runs:
+ * Linux's clock has it only while the vCPU waits.
+ */
+static bool stay_ends;
+
+void apic_offers(void)
+{
+	stay_ends = cpuid_ebx(ABI_CPUID_BASE + 1) & ABI_FEATURE_DEADLINE && !check_tsc_unstable();
+}
+
+static void set_deadline(struct vcpu *v, u64 tsc)
+{
+	v->exit->in.deadline = tsc;
+	v->exit->in.flags |= RESUME_DEADLINE;
+}
+
+/* Armed, and not due yet. */
+static void timer_set(struct vcpu *v, u64 now)
+{
+	struct lapic *l = &v->arch.lapic;
+
+	if (stay_ends)
+		set_deadline(v, rdtsc() + 1 + mul_u64_u64_div_u64(l->expires - now, tsc_khz, USEC_PER_SEC));
+	else
+		hrtimer_start(&v->arch.timer, ns_to_ktime(l->expires), HRTIMER_MODE_ABS_HARD);
+}
+
 /* What is past already fires here, without a detour through the clock. */
 static void timer_start(struct vcpu *v)
 {
 	struct lapic *l = &v->arch.lapic;
+	u64 now;
 
 	if (!l->armed)
 		return;
-	if (l->expires > ktime_get_ns() || lapic_timer_fired(l, ktime_get_ns()))
-		hrtimer_start(&v->arch.timer, ns_to_ktime(l->expires), HRTIMER_MODE_ABS_HARD);
+	now = ktime_get_ns();
+	if (l->expires > now || timer_fired(v))
+		timer_set(v, min(now, l->expires));
+}
+
+static void timer_stop(struct vcpu *v)
+{
+	if (v->exit->in.deadline)
+		set_deadline(v, 0);
+	hrtimer_cancel(&v->arch.timer);
+}
+
+void apic_timer_look(struct vcpu *v)
+{
+	if (rdtsc() < v->exit->in.deadline) {
+		set_deadline(v, v->exit->in.deadline);
+		return;
+	}
+	set_deadline(v, 0);
+	if (timer_fired(v))
+		timer_start(v);
+}
+
+void apic_timer_wait(struct vcpu *v)
+{
+	if (!v->exit->in.deadline)
+		return;
+	set_deadline(v, 0);
+	hrtimer_start(&v->arch.timer, ns_to_ktime(v->arch.lapic.expires), HRTIMER_MODE_ABS_HARD);
+}
+
+void apic_timer_go(struct vcpu *v)
+{
+	if (!stay_ends || !vcpu_has_lapic(v))
+		return;
+	hrtimer_cancel(&v->arch.timer);
+	timer_start(v);
 }
 
 static u64 guest_tsc(const struct vcpu *v)
@@ -358,7 +456,7 @@ static void write_deadline(struct vcpu *v, u64 value)
 
 	if (l->timer_mode != LAPIC_TIMER_DEADLINE || !lapic_on(l))
 		return;
-	hrtimer_cancel(&v->arch.timer);
+	timer_stop(v);
 	now = guest_tsc(v);
 	delay = value > now ? cycles_to_ns(v, value - now) : 0;
 	lapic_set_deadline(l, value, delay, ktime_get_ns());
@@ -381,6 +479,7 @@ static void send_icr(struct vcpu *v)
 		.shorthand = icr >> 18 & 3,
 	};
 
+	trace_kvm_apic_ipi(icr, msg.dest);
 	lapic_deliver(v->vm, v, &msg);
 }
 
@@ -406,12 +505,29 @@ static void effects(struct vcpu *v, unsigned int fx)
 		push_cr8(v);
 	if (fx & LAPIC_FX_LOOK)
 		look_again(v);
-	if (fx & LAPIC_FX_SCAN)
+	if (fx & LAPIC_FX_SCAN) {
 		irqchip_request_scan(v->vm);
+		apf_lapic_changed(v);
+	}
 	if (fx & LAPIC_FX_EXTINT)
 		set_bit(REQUEST_EXTINT, &v->arch.requests);
 	if (fx & LAPIC_FX_BASE)
 		cpuid_push(v);
+}
+
+/* What the EOI that comes will end. */
+static noinline void trace_eoi(struct vcpu *v)
+{
+	u32 isr;
+	int i;
+
+	for (i = 7; i >= 0; i--) {
+		isr = LAPIC_REG(v->arch.lapic.page, LAPIC_ISR + 16 * i);
+		if (isr) {
+			trace_kvm_eoi(v->id, 32 * i + __fls(isr));
+			return;
+		}
+	}
 }
 
 static unsigned int write_reg(struct vcpu *v, u32 offset, u32 value)
@@ -420,8 +536,10 @@ static unsigned int write_reg(struct vcpu *v, u32 offset, u32 value)
 	bool timer = lapic_offset_timer(offset);
 	unsigned int fx;
 
+	if (trace_kvm_eoi_enabled() && offset == LAPIC_EOI)
+		trace_eoi(v);
 	if (timer)
-		hrtimer_cancel(&v->arch.timer);
+		timer_stop(v);
 	fx = lapic_write(l, offset, value, ktime_get_ns());
 	if (timer)
 		timer_start(v);
@@ -627,7 +745,7 @@ void apic_free(struct vcpu *v)
 
 void apic_reset(struct vcpu *v, bool init)
 {
-	hrtimer_cancel(&v->arch.timer);
+	timer_stop(v);
 	lapic_reset(&v->arch.lapic, init);
 	effects(v, LAPIC_FX_TPR | LAPIC_FX_LOOK | LAPIC_FX_SCAN | LAPIC_FX_EXTINT);
 }
@@ -664,7 +782,7 @@ long apic_set_state(void *object, unsigned long arg)
 	state = memdup_user((void __user *)arg, sizeof(*state));
 	if (IS_ERR(state))
 		return PTR_ERR(state);
-	hrtimer_cancel(&v->arch.timer);
+	timer_stop(v);
 	v->arch.lapic.ids32 = v->vm->arch.x2apic_ids;
 	rc = lapic_set_state(&v->arch.lapic, (u32 *)state->regs, ktime_get_ns());
 	kfree(state);

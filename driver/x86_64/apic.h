@@ -17,9 +17,10 @@ enum vcpu_request {
 	REQUEST_VAPIC,		/* KVM_SET_VAPIC_ADDR: before each entry */
 	REQUEST_SHUTDOWN,	/* KVM_EXIT_SHUTDOWN */
 	REQUEST_CLOCK,		/* kvmclock */
+	REQUEST_PAGE_READY,	/* asynchronous page faults: tell the guest */
 	REQUEST_PAYLOAD,	/* of the VMM's pending exception: DR6 or CR2 before the entry */
 	REQUEST_LOG,		/* vm.log may be another */
-	REQUEST_STATE,		/* mp_state is not runnable: wait */
+	REQUEST_STATE,		/* mp_state is not runnable, or a page is missing: wait */
 };
 
 /* vcpu.arch.watch */
@@ -77,6 +78,13 @@ long apic_vapic_addr(void *object, unsigned long arg);
 void apic_sync_vapic(struct vcpu *v);
 /* After an exit with something to be watched. */
 void apic_watch(struct vcpu *v);
+/* Can the hypervisor end a stay at the timer's time? Module load. */
+void apic_offers(void);
+/* The stay has ended: was it at the timer's time? */
+void apic_timer_look(struct vcpu *v);
+/* Linux's clock has the timer while the vCPU waits, and gives it back. */
+void apic_timer_wait(struct vcpu *v);
+void apic_timer_go(struct vcpu *v);
 long apic_tpr_reporting(void *object, unsigned long arg);
 /* KVM_CAP_X2APIC_API. */
 int apic_enable_x2apic_api(struct vm *vm, u64 flags);
@@ -91,6 +99,8 @@ int mp_begin(struct vcpu *v, bool immediate);
 int mp_work(struct vcpu *v);
 /* HLT with an in-kernel LAPIC. */
 int mp_halt(struct vcpu *v);
+/* The fault just met needs a page that is on its way: no entry until that or an interrupt comes. */
+void mp_wait_for_page(struct vcpu *v);
 /* A pending INIT or SIPI is taken, an NMI handed over. 0 or -errno. */
 int mp_accept(struct vcpu *v);
 int mp_deliver_nmi(struct vcpu *v);

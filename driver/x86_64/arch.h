@@ -262,6 +262,12 @@ static inline int arch_run_start(struct vcpu *v, bool immediate)
 	return likely(v->arch.mp_state != KVM_MP_STATE_UNINITIALIZED) ? 1 : mp_begin(v, immediate);
 }
 
+/* A fault's page would have to be waited for: true when the guest is dealt with, else wait. vm.srcu held. */
+static inline bool arch_fault_begin(struct vcpu *v, u64 gfn, unsigned long hva, bool may_write)
+{
+	return apf_begin(v, gfn, hva, may_write);
+}
+
 /* exits.c */
 /* KVM_RUN's own checks before the completion: 0 or -errno. */
 int arch_run_begin(struct vcpu *v);
@@ -289,6 +295,8 @@ void arch_run_end(struct vcpu *v);
 
 /* emulate.c: the same three results as arch_run_exit(). vm.srcu held. */
 int emulate_exit(struct vcpu *v);
+/* The instruction's bytes, for trace events: as code_fetch(). */
+bool emulate_peek(struct vcpu *v, u64 *bytes);
 int emulate_init(struct vcpu *v);
 void emulate_free(struct vcpu *v);
 /* The VMM set registers while an instruction waits for it. */
@@ -300,5 +308,8 @@ struct walk *emulate_walk(struct vcpu *v);
 /* taskswitch.c: as arch_run_exit() */
 int taskswitch_exit(struct vcpu *v);
 void run_exit_io(struct vcpu *v, bool out, u16 port, u32 size, u32 count);
+/* The guest meets an exception at its next entry. Returns 1: run again. */
+struct decode_fault;
+int exit_raise(struct vcpu *v, const struct decode_fault *fault);
 
 #endif

@@ -17,6 +17,7 @@
 #include "chips.h"
 #include "models/ioapic.h"
 #include "models/pic.h"
+#include "trace.h"
 
 #define STORM_PAUSE (HZ / 100)
 
@@ -93,6 +94,8 @@ int pic_line(struct vm *vm, u32 pin, enum irq_source source, bool level)
 	rose = !c->pic.output;
 	rc = pic_set(&c->pic, pin, source, level);
 	rose &= c->pic.output;
+	trace_kvm_pic_set_irq(pin / PIC_CHIP_PINS, pin % PIC_CHIP_PINS, c->pic.chip[pin / PIC_CHIP_PINS].elcr,
+			      c->pic.chip[pin / PIC_CHIP_PINS].imr, !rc);
 	spin_unlock_irqrestore(&c->lock, flags);
 	if (rose)
 		lapic_extint(vm);
@@ -205,6 +208,7 @@ int ioapic_line(struct vm *vm, u32 pin, enum irq_source source, bool level, bool
 
 	spin_lock_irqsave(&c->lock, flags);
 	rc = ioapic_set(&c->ioapic, pin, source, level, watched);
+	trace_kvm_ioapic_set_irq(c->ioapic.s.redirtbl[pin].bits, pin, !rc);
 	spin_unlock_irqrestore(&c->lock, flags);
 	return rc;
 }

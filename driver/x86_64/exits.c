@@ -11,9 +11,26 @@
  * See: abi/x86_64/exit.h; Documentation/virt/kvm/api.rst section 5.
  */
 #include "irqchip.h"
+#include "models/decode.h"
+#include "trace.h"
 #include "x86_64/iodev.h"
 
 #define PORT_QUIRK 0x7e		/* VMMs of old rely on RIP past an OUT to it at the exit */
+
+/* ---- exceptions ---- */
+
+int exit_raise(struct vcpu *v, const struct decode_fault *fault)
+{
+	struct exit_resume *in = &v->exit->in;
+
+	in->inject_vector = fault->vector;
+	in->inject_has_error = fault->has_error;
+	in->inject_error = fault->error;
+	in->inject_cr2 = fault->cr2;
+	in->flags |= RESUME_INJECT;
+	trace_kvm_inj_exception(fault->vector, fault->has_error, fault->error);
+	return 1;
+}
 
 /* ---- port access ---- */
 
@@ -45,18 +62,30 @@ static void resume_in(struct vcpu *v, u64 rax, u32 size, u64 value)
 	v->exit->in.flags |= RESUME_RAX;
 }
 
+/* The VMM has answered an IN. Apart and last, so that nothing is kept for it. */
+static noinline int in_traced(const struct vcpu *v)
+{
+	const struct exit_state *out = &v->exit->out;
+
+	trace_kvm_pio(KVM_EXIT_IO_IN, out->port, out->size, 1, v->pio);
+	return 1;
+}
+
 /*
  * The VMM has dealt with the port. If it moved RIP meanwhile (a reset does), the
  * instruction counts as never executed.
  */
 static int io_complete(struct vcpu *v)
 {
+	const struct exit_state *out = &v->exit->out;
+
 	if (v->arch.rip + v->arch.cs_base != v->arch.io_linear)
 		return 1;
-	if (v->arch.io_in)
-		resume_in(v, v->arch.rax, v->arch.io_size, *(u32 *)v->pio);
-	resume_rip(v, v->exit->out.next_rip);
-	return 1;
+	resume_rip(v, out->next_rip);
+	if (out->write)
+		return 1;
+	resume_in(v, v->arch.rax, out->size, *(u32 *)v->pio);
+	return trace_kvm_pio_enabled() ? in_traced(v) : 1;
 }
 
 /* A port where a device of the kernel may be: true when it took the access. */
@@ -67,8 +96,10 @@ static noinline bool io_device(struct vcpu *v)
 
 	if (iodev_access(v, IO_PIO, out->port, out->size, &data, out->write))
 		return false;
-	if (!out->write)
+	if (!out->write) {
+		trace_kvm_pio(KVM_EXIT_IO_IN, out->port, out->size, 1, &data);
 		resume_in(v, out->data, out->size, data);
+	}
 	resume_rip(v, out->next_rip);
 	return true;
 }
@@ -76,24 +107,27 @@ static noinline bool io_device(struct vcpu *v)
 static int exit_io(struct vcpu *v)
 {
 	const struct exit_state *out = &v->exit->out;
-	u32 size = out->size;
+	u32 size = out->size, write = out->write;
+	u64 rip, cs_base;
 
 	v->counters.io_exits++;
+	if (trace_kvm_pio_enabled() && write)
+		trace_kvm_pio(KVM_EXIT_IO_OUT, out->port, size, 1, &out->data);
 	if (unlikely(iodev_port(out->port)) && io_device(v))
 		return 1;
-	if (out->write && io_write(v->vm, IO_PIO, out->port, size, &out->data)) {
+	if (write && io_write(v->vm, IO_PIO, out->port, size, &out->data)) {
 		resume_rip(v, out->next_rip);
 		return 1;
 	}
-	v->arch.rip = out->rip;
-	v->arch.cs_base = out->cs_base;
+	rip = out->rip;
+	cs_base = out->cs_base;
+	v->arch.rip = rip;
+	v->arch.cs_base = cs_base;
 	v->arch.rax = out->data;
-	v->arch.io_linear = out->rip + out->cs_base;
-	v->arch.io_size = size;
-	v->arch.io_in = !out->write;
-	*(u32 *)v->pio = out->write ? out->data : 0;
-	run_exit_io(v, out->write, out->port, size, 1);
-	if (out->write && out->port == PORT_QUIRK && options_quirk(v->vm, KVM_X86_QUIRK_OUT_7E_INC_RIP))
+	v->arch.io_linear = rip + cs_base;
+	*(u32 *)v->pio = write ? out->data : 0;
+	run_exit_io(v, write, out->port, size, 1);
+	if (write && out->port == PORT_QUIRK && options_quirk(v->vm, KVM_X86_QUIRK_OUT_7E_INC_RIP))
 		resume_rip(v, out->next_rip);
 	else
 		v->complete = io_complete;
@@ -132,9 +166,11 @@ static int fault(struct vcpu *v)
 
 static int exit_fault(struct vcpu *v)
 {
-	int idx = srcu_read_lock(&v->vm->srcu);
-	int rc = fault(v);
+	int idx, rc;
 
+	trace_kvm_page_fault(v);
+	idx = srcu_read_lock(&v->vm->srcu);
+	rc = fault(v);
 	srcu_read_unlock(&v->vm->srcu, idx);
 	if (likely(rc != LOG_DISTURBS))
 		return rc;
@@ -157,6 +193,8 @@ static int exit_emulate(struct vcpu *v)
 static int exit_interrupt(struct vcpu *v)
 {
 	v->counters.irq_exits++;
+	if (unlikely(v->exit->in.deadline))
+		apic_timer_look(v);
 	pvclock_check(v);
 	return 1;
 }
@@ -188,6 +226,8 @@ static int exit_shutdown(struct vcpu *v)
 {
 	int rc = arch_is_amd() ? state_reset(v) : 0;
 
+	if (arch_is_amd())
+		apf_reset(v);
 	if (rc)
 		return rc;
 	v->run->exit_reason = KVM_EXIT_SHUTDOWN;
@@ -360,6 +400,7 @@ void arch_run_end(struct vcpu *v)
 
 	if (likely(v->entered)) {
 		v->arch.ran = true;
+		v->arch.pdptes_kept = false;
 		v->arch.if_flag = out->if_flag;
 		v->arch.ready = out->ready;
 	}

@@ -198,8 +198,15 @@ void arch_vm_close(struct vm *vm)
 
 void arch_vm_stop(struct vm *vm)
 {
+	u32 i;
+
 	chips_stop(vm);
 	pit_free(vm);
+	/* Faults under way are of vCPUs with a LAPIC alone. */
+	for (i = 0; i < vm->arch.lapic_count; i++) {
+		if (vm->arch.lapics[i])
+			apf_reset(vm->arch.lapics[i]);
+	}
 }
 
 void arch_vm_free(struct vm *vm)
@@ -218,17 +225,27 @@ int arch_init(void)
 	state_offers();
 	tsc_offers();
 	has_log = cpuid_ebx(ABI_CPUID_BASE + 1) & ABI_FEATURE_LOG;
+	apic_offers();
 	rc = pvclock_init();
 	if (rc)
-		irqfd_exit();
-	else
-		flag_init();
+		goto no_clock;
+	rc = apf_init();
+	if (rc)
+		goto no_apf;
+	flag_init();
+	return 0;
+
+no_apf:
+	pvclock_exit();
+no_clock:
+	irqfd_exit();
 	return rc;
 }
 
 void arch_exit(void)
 {
 	flag_exit();
+	apf_exit();
 	pvclock_exit();
 	irqfd_exit();
 }
@@ -267,6 +284,7 @@ bool arch_has_log(void)
 
 int arch_vcpu_init(struct vcpu *v)
 {
+	apf_init_vcpu(v);
 	return apic_init(v) ?: msr_init(v) ?: mcheck_create(v) ?: cpuid_init(v) ?: emulate_init(v) ?:
 		state_init(v) ?: mp_init(v);
 }

@@ -4,7 +4,8 @@
  * and SIPI, running; and all that waits for it to come by before an entry.
  *
  * Owns: vcpu.arch.mp_state, and takes vcpu.arch.requests. Invariant: a vCPU that
- * is not runnable has REQUEST_STATE set, so that it never enters the guest.
+ * is not runnable has REQUEST_STATE set, so that it never enters the guest; one
+ * that is runnable and has it waits for a page.
  * Called by: run.c through arch_run_begin() and arch_run_work(). Calls: apic.c, the ring.
  * Concurrency: v->lock; sleeps.
  * See: SDM volume 3, 8.4 (INIT and SIPI); Documentation/virt/kvm/api.rst 4.38.
@@ -16,6 +17,7 @@
 
 #include "tenon.h"
 #include "irqchip.h"
+#include "trace.h"
 
 #define DR6_RESET 0xffff0ff0ull
 #define DR7_RESET 0x400ull
@@ -43,6 +45,8 @@ static int set_rip(struct vcpu *v, struct abi_regs *regs, u64 rip)
 {
 	regs->rip = rip;
 	v->arch.if_flag = 0;
+	/* What KVM_RUN reports is no longer what the exit page says. */
+	v->entered = false;
 	return ring_call(OPX_KVM_SET_REGS, v->handle, 0, regs, sizeof(*regs), NULL);
 }
 
@@ -60,6 +64,14 @@ static int reset_fields(struct vcpu *v)
 	return rc ?: state_write(v, &s) ?: state_set_debugregs(v, &debug);
 }
 
+/* What the guest shares with us is no longer its own, as in KVM. */
+static void reset_paravirtual(struct vcpu *v)
+{
+	apf_reset(v);
+	v->arch.steal.msr = 0;
+	WRITE_ONCE(v->arch.clock.msr, 0);
+}
+
 static int take_init(struct vcpu *v)
 {
 	struct abi_regs regs = { .rflags = X86_EFLAGS_FIXED, .rdx = cpuid_signature(v) };
@@ -68,6 +80,7 @@ static int take_init(struct vcpu *v)
 	v->exit->in.flags = 0;
 	atomic_set(&v->arch.nmi_queued, 0);
 	apic_reset(v, true);
+	reset_paravirtual(v);
 	set_state(v, v->arch.lapic.bsp ? KVM_MP_STATE_RUNNABLE : KVM_MP_STATE_INIT_RECEIVED);
 	return reset_fields(v) ?: set_rip(v, &regs, RESET_RIP);
 }
@@ -147,6 +160,7 @@ static void look_at_pic(struct vcpu *v)
 	}
 	vector = apic_take_extint(v);
 	if (vector >= 0) {
+		trace_kvm_inj_virq(vector, false, false);
 		in->interrupt = vector;
 		in->flags |= RESUME_INTERRUPT;
 	}
@@ -162,7 +176,7 @@ static bool wakes(struct vcpu *v)
 {
 	unsigned long events = BIT(REQUEST_INIT) | BIT(REQUEST_SIPI) | BIT(REQUEST_NMI) | BIT(REQUEST_UNHALT);
 
-	if (READ_ONCE(v->arch.requests) & events)
+	if (READ_ONCE(v->arch.requests) & events || apf_pending(&v->arch.apf))
 		return true;
 	return v->arch.if_flag && (lapic_pending(&v->arch.lapic) >= 0 || apic_has_extint(v));
 }
@@ -170,13 +184,17 @@ static bool wakes(struct vcpu *v)
 /* Sleep until it wakes: 0, or -EINTR. */
 static int block(struct vcpu *v)
 {
-	u64 from = ktime_get_ns();
+	u64 from = ktime_get_ns(), ns;
 	int rc;
 
+	apic_timer_wait(v);
 	WRITE_ONCE(v->counters.blocking, 1);
 	rc = rcuwait_wait_event(&v->arch.wait, wakes(v), TASK_INTERRUPTIBLE);
 	WRITE_ONCE(v->counters.blocking, 0);
-	v->counters.halt_wait_ns += ktime_get_ns() - from;
+	apic_timer_go(v);
+	ns = ktime_get_ns() - from;
+	v->counters.halt_wait_ns += ns;
+	trace_kvm_vcpu_wakeup(ns, true, true);
 	return rc;
 }
 
@@ -195,8 +213,10 @@ static int wait(struct vcpu *v)
 	if (!rc)
 		rc = mp_deliver_nmi(v);
 	clear_bit(REQUEST_UNHALT, &v->arch.requests);
-	if (v->arch.mp_state == KVM_MP_STATE_HALTED || v->arch.mp_state == KVM_MP_STATE_AP_RESET_HOLD)
+	switch (v->arch.mp_state) {
+	case KVM_MP_STATE_RUNNABLE: case KVM_MP_STATE_HALTED: case KVM_MP_STATE_AP_RESET_HOLD:
 		set_state(v, KVM_MP_STATE_RUNNABLE);
+	}
 	return rc ? rc : 1;
 }
 
@@ -225,6 +245,13 @@ int mp_halt(struct vcpu *v)
 	if (!wakes(v))
 		set_state(v, KVM_MP_STATE_HALTED);
 	return 1;
+}
+
+/* The VMM sees a running vCPU: whatever ends the wait, the access comes again. */
+void mp_wait_for_page(struct vcpu *v)
+{
+	v->arch.if_flag = v->exit->out.if_flag;
+	set_bit(REQUEST_STATE, &v->arch.requests);
 }
 
 static int exit_to_vmm(struct vcpu *v, u32 reason)
@@ -263,6 +290,8 @@ int mp_work(struct vcpu *v)
 		WRITE_ONCE(v->exit->in.log, READ_ONCE(v->vm->log));
 	if (test_and_clear_bit(REQUEST_CLOCK, requests))
 		pvclock_work(v);
+	if (test_and_clear_bit(REQUEST_PAGE_READY, requests))
+		apf_tell_ready(v);
 	if (test_and_clear_bit(REQUEST_VAPIC, requests) && v->arch.vapic_addr)
 		apic_sync_vapic(v);
 	if (test_and_clear_bit(REQUEST_EXTINT, requests))

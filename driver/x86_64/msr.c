@@ -17,6 +17,8 @@
 #include <asm/processor-flags.h>
 
 #include "tenon.h"
+#include "models/decode.h"
+#include "trace.h"
 
 #define MSR_SLOTS 168u
 #define HWCR_STORED 0x40000ull
@@ -34,6 +36,7 @@ enum msr_kind {
 	APIC,		/* apic.c's */
 	CLOCK,		/* pvclock.c's */
 	STEAL,		/* steal.c's */
+	ASYNC_PF,	/* apf.c's */
 	MCE,		/* mcheck.c's */
 };
 
@@ -130,7 +133,9 @@ static const struct msr_row {
 	{ 0x6e0, 0x6e0, APIC, 0, 1, NULL, 0 },			/* IA32_TSC_DEADLINE */
 	{ 0x800, 0x8ff, APIC, 0, 0, NULL, 0 },			/* x2APIC */
 	{ 0x4b564d00, 0x4b564d01, CLOCK, 0, 1, NULL, 0 },	/* kvmclock */
+	{ 0x4b564d02, 0x4b564d02, ASYNC_PF, 0, 1, NULL, 0 },
 	{ 0x4b564d03, 0x4b564d03, STEAL, 0, 1, NULL, 0 },
+	{ 0x4b564d06, 0x4b564d07, ASYNC_PF, 0, 1, NULL, 0 },
 	{ 0xc0000080, 0xc0000080, EFER, 0, 0, NULL, 0 },
 	{ 0xc0000081, 0xc0000081, FIELD, STATE_STAR, 1, NULL, 0 },
 	{ 0xc0000082, 0xc0000083, FIELD, STATE_LSTAR, 1, canonical, 0 },
@@ -268,8 +273,9 @@ int msr_read(struct vcpu *v, u32 msr, u64 *value, bool host)
 	case TSC: *value = tsc_guest(v, rdtsc()); return 0;
 	case TSC_ADJUST: *value = v->arch.tsc_adjust; return 0;
 	case APIC: return apic_msr_read(v, msr, value);
-	case CLOCK: return clock_denied(v, msr) ? MSR_BAD : pvclock_read(v, msr, value);
-	case STEAL: *value = v->arch.steal.msr; return options_pv_denied(v, KVM_FEATURE_STEAL_TIME) ? MSR_BAD : 0;
+	case CLOCK: return clock_denied(v, msr) ? MSR_UNKNOWN : pvclock_read(v, msr, value);
+	case STEAL: *value = v->arch.steal.msr; return options_pv_denied(v, KVM_FEATURE_STEAL_TIME) ? MSR_UNKNOWN : 0;
+	case ASYNC_PF: return apf_read(v, msr, value);
 	case MCE: return mcheck_read(v, msr, value, host);
 	case EFER: return state_read_one(v, STATE_EFER, value);
 	case TSC_AUX: return state_read_one(v, STATE_TSC_AUX, value);
@@ -302,8 +308,9 @@ int msr_write(struct vcpu *v, u32 msr, u64 value, bool host)
 	case TSC: return tsc_set(v, value, host);
 	case TSC_ADJUST: return tsc_adjust_write(v, value, host);
 	case APIC: return apic_msr_write(v, msr, value, host);
-	case CLOCK: return clock_denied(v, msr) ? MSR_BAD : pvclock_write(v, msr, value, host);
-	case STEAL: return options_pv_denied(v, KVM_FEATURE_STEAL_TIME) ? MSR_BAD : steal_write(v, value);
+	case CLOCK: return clock_denied(v, msr) ? MSR_UNKNOWN : pvclock_write(v, msr, value, host);
+	case STEAL: return options_pv_denied(v, KVM_FEATURE_STEAL_TIME) ? MSR_UNKNOWN : steal_write(v, value);
+	case ASYNC_PF: return apf_write(v, msr, value);
 	case MCE: return mcheck_write(v, msr, value, host);
 	case EFER: return efer_write(v, value, host);
 	case TSC_AUX: return tsc_aux_write(v, value, host);
@@ -379,13 +386,7 @@ static int msr_access(struct vcpu *v, u32 msr, u64 *value, bool write)
 /* The instruction ends with #GP(0). Returns 1: run again. */
 int msr_fault(struct vcpu *v)
 {
-	struct exit_resume *in = &v->exit->in;
-
-	in->inject_vector = VECTOR_GP;
-	in->inject_has_error = 1;
-	in->inject_error = 0;
-	in->flags |= RESUME_INJECT;
-	return 1;
+	return exit_raise(v, &(struct decode_fault){ .vector = VECTOR_GP, .has_error = 1 });
 }
 
 /* The instruction is done: value in EDX:EAX after RDMSR, RIP behind it. Returns 1: run again. */
@@ -412,6 +413,7 @@ int msr_exit(struct vcpu *v)
 
 	if (rc && options_msr_exit(v, reasons[rc]))
 		return 0;
+	trace_kvm_msr(out->write, out->port, value, rc);
 	return rc ? msr_fault(v) : msr_done(v, out->next_rip, value);
 }
 

@@ -12,6 +12,7 @@
 #include "models/lapic.h"
 #include "x86_64/pvclock.h"
 #include "x86_64/steal.h"
+#include "x86_64/apf.h"
 #include "x86_64/options.h"
 
 struct emulation;
@@ -54,15 +55,16 @@ struct arch_vcpu {
 	u8 if_flag, ready;
 	/* A port access that the VMM finishes. */
 	u64 io_linear, rip, cs_base, rax;
-	u32 io_size;
-	bool io_in;
 	u32 maxphyaddr;
 	struct vcpu_options options;
 	struct vcpu_steal steal;
+	struct vcpu_apf apf;
 	u32 debug_control;	/* STATE_DEBUG_* of KVM_SET_GUEST_DEBUG */
 	bool stepped;		/* KVM_GUESTDBG_SINGLESTEP */
 	bool cpuid_set;		/* the VMM has said what CPUID is */
 	bool ran;		/* entered once: CPUID is settled */
+	bool pdptes_kept;	/* no entry yet since KVM_SET_SREGS2 gave PAE's pointers: */
+	u64 pdptes[4];
 	bool debug_hw;		/* the VMM's breakpoints are in the debug registers; the guest's own: */
 	u64 guest_dr[4], guest_dr7;
 	u64 tsc_adjust;

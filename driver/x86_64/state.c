@@ -298,6 +298,7 @@ int state_set_sregs(struct vcpu *v, const struct abi_sregs *s)
 	state_put(&f, STATE_EFER, s->efer & EFER_KNOWN);
 	interrupt_put(&f, s->interrupt_bitmap);
 	special_put_pdptes(v, s, &f);
+	v->arch.pdptes_kept = false;
 	v->arch.cs_base = s->cs.base;
 	v->arch.cr8 = s->cr8;
 	if (vcpu_has_lapic(v))

@@ -112,8 +112,8 @@ static bool pae_paging(u64 cr0, u64 cr4, u64 efer)
 	return cr0 & X86_CR0_PG && cr4 & X86_CR4_PAE && !(efer & EFER_LMA);
 }
 
-/* With nested paging the processor reads them where the guest has them. */
-static void pdptrs_read(struct vcpu *v, struct kvm_sregs2 *s)
+/* SVM with nested paging reads them where the guest has them (APM vol. 2, 15.25.10). */
+static void pdptes_from_memory(struct vcpu *v, struct kvm_sregs2 *s)
 {
 	u64 gpa = (u32)s->cr3 & ~0x1full;
 	int idx = srcu_read_lock(&v->vm->srcu);
@@ -122,7 +122,43 @@ static void pdptrs_read(struct vcpu *v, struct kvm_sregs2 *s)
 	if (slot)
 		slot_read(slot, gpa, s->pdptrs, sizeof(s->pdptrs));
 	srcu_read_unlock(&v->vm->srcu, idx);
+}
+
+/* With EPT they are registers, loaded by MOV to CR3 and the like (SDM vol. 3, 4.4.1). */
+static int pdptes_from_processor(struct vcpu *v, struct kvm_sregs2 *s)
+{
+	struct state_fields f;
+	int rc = state_read(v, &f);
+
+	if (!rc)
+		memcpy(s->pdptrs, &f.value[STATE_PDPTE0], sizeof(s->pdptrs));
+	return rc;
+}
+
+static int pdptes_get(struct vcpu *v, struct kvm_sregs2 *s)
+{
 	s->flags = KVM_SREGS2_FLAGS_PDPTRS_VALID;
+	if (v->arch.pdptes_kept)
+		memcpy(s->pdptrs, v->arch.pdptes, sizeof(s->pdptrs));
+	else if (arch_is_amd())
+		pdptes_from_memory(v, s);
+	else
+		return pdptes_from_processor(v, s);
+	return 0;
+}
+
+/* In place of those that CR3 points to. On SVM, as with KVM, they can be read back, and the guest never uses them. */
+static int pdptes_set(struct vcpu *v, const struct kvm_sregs2 *s)
+{
+	struct state_fields f = {};
+	u32 i;
+
+	static_assert(sizeof(v->arch.pdptes) == sizeof(s->pdptrs));
+	for (i = 0; i < ARRAY_SIZE(s->pdptrs); i++)
+		state_put(&f, STATE_PDPTE0 + i, s->pdptrs[i]);
+	memcpy(v->arch.pdptes, s->pdptrs, sizeof(s->pdptrs));
+	v->arch.pdptes_kept = true;
+	return state_write(v, &f);
 }
 
 long sync_get_sregs2(void *object, unsigned long arg)
@@ -135,7 +171,9 @@ long sync_get_sregs2(void *object, unsigned long arg)
 		return rc;
 	memcpy(&s, &common, SREGS_COMMON);
 	if (pae_paging(s.cr0, s.cr4, s.efer))
-		pdptrs_read(object, &s);
+		rc = pdptes_get(object, &s);
+	if (rc)
+		return rc;
 	return copy_to_user((void __user *)arg, &s, sizeof(s)) ? -EFAULT : 0;
 }
 
@@ -143,13 +181,15 @@ long sync_set_sregs2(void *object, unsigned long arg)
 {
 	struct abi_sregs common = {};
 	struct kvm_sregs2 s;
+	int rc;
 
 	if (copy_from_user(&s, (void __user *)arg, sizeof(s)))
 		return -EFAULT;
 	if (s.flags & ~(u64)KVM_SREGS2_FLAGS_PDPTRS_VALID || (s.flags && !pae_paging(s.cr0, s.cr4, s.efer)))
 		return -EINVAL;
 	memcpy(&common, &s, SREGS_COMMON);
-	return state_apply_sregs(object, &common);
+	rc = state_apply_sregs(object, &common);
+	return rc || !s.flags ? rc : pdptes_set(object, &s);
 }
 
 /* No state that is offered needs more than the old form's 4 KiB. */

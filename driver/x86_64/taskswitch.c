@@ -136,17 +136,6 @@ static void report(struct vcpu *v, const struct task_state *s)
 	v->arch.if_flag = !!(s->regs.rflags & X86_EFLAGS_IF);
 }
 
-static void inject(struct vcpu *v, const struct decode_fault *fault)
-{
-	struct exit_resume *in = &v->exit->in;
-
-	in->inject_vector = fault->vector;
-	in->inject_has_error = fault->has_error;
-	in->inject_error = fault->error;
-	in->inject_cr2 = fault->cr2;
-	in->flags |= RESUME_INJECT;
-}
-
 static int finish(struct vcpu *v, const struct task_switch *t, int rc, const struct state_fields *now)
 {
 	struct state_fields f = {};
@@ -165,8 +154,7 @@ static int finish(struct vcpu *v, const struct task_switch *t, int rc, const str
 		v->run->exit_reason = KVM_EXIT_SHUTDOWN;
 		return 0;
 	}
-	inject(v, &t->fault);
-	return 1;
+	return exit_raise(v, &t->fault);
 }
 
 /* As KVM says it: an emulation failure without data. */

@@ -149,6 +149,17 @@ TEST(sregs2_pae)
 	memset(&s, 0, sizeof(s));
 	IOCTL(scene.vcpu->fd, KVM_GET_SREGS2, &s);
 	EXPECT(s.flags == 1 && !memcmp(s.pdptrs, table, sizeof(s.pdptrs)), "flags %#llx, first entry %#llx", s.flags, s.pdptrs[0]);
+	/* Others than those in memory: what was set is read back. */
+	s.pdptrs[3] = table[0];
+	IOCTL(scene.vcpu->fd, KVM_SET_SREGS2, &s);
+	memset(&s, 0, sizeof(s));
+	IOCTL(scene.vcpu->fd, KVM_GET_SREGS2, &s);
+	EXPECT(s.flags == 1 && s.pdptrs[3] == table[0], "flags %#llx, last entry %#llx", s.flags, s.pdptrs[3]);
+	/* Without them those in memory are loaded. */
+	s.flags = 0;
+	IOCTL(scene.vcpu->fd, KVM_SET_SREGS2, &s);
+	IOCTL(scene.vcpu->fd, KVM_GET_SREGS2, &s);
+	EXPECT(s.flags == 1 && s.pdptrs[3] == table[3], "flags %#llx, last entry %#llx of memory's", s.flags, s.pdptrs[3]);
 	vm_load(scene.vm, GUEST_CODE, "\xe6\x10", 2);
 	run_until(scene.vcpu, KVM_EXIT_IO);
 }

@@ -7,6 +7,7 @@
  * See: Documentation/virt/kvm/api.rst in Linux.
  */
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -388,6 +389,50 @@ TEST(irqfd_raises)
 	for (int i = 0; i < 1000 && chip_get(scene.vm, 0).chip.pic.irr == 0x20; i++)
 		usleep(1000);
 	EXPECT(chip_get(scene.vm, 0).chip.pic.irr == 0x60, "an event is lost");
+}
+
+struct changing {
+	struct vm *vm;
+	struct kvm_irqfd irqfd;
+	_Atomic int stop;
+};
+
+static void *change_irqfd(void *arg)
+{
+	struct changing *c = arg;
+
+	while (!c->stop) {
+		c->irqfd.flags = GONE;
+		IOCTL(c->vm->fd, KVM_IRQFD, &c->irqfd);
+		c->irqfd.flags = 0;
+		IOCTL(c->vm->fd, KVM_IRQFD, &c->irqfd);
+	}
+	return NULL;
+}
+
+/* A thread takes the irqfd away and back all the time: each event is seen by one of them, or waits for the next. */
+TEST(irqfd_loses_no_event)
+{
+	struct scene scene = irqchip_scene();
+	struct changing c = { .vm = scene.vm, .irqfd = { .gsi = 5, .fd = eventfd(0, EFD_NONBLOCK) } };
+	struct kvm_irqchip pic;
+	uint64_t one = 1;
+	pthread_t thread;
+
+	IOCTL(scene.vm->fd, KVM_IRQFD, &c.irqfd);
+	REQUIRE(!pthread_create(&thread, NULL, change_irqfd, &c), "thread");
+	for (int round = 0; round < 200; round++) {
+		usleep(round * 37 % 1000);
+		REQUIRE(write(c.irqfd.fd, &one, 8) == 8, "eventfd");
+		for (int i = 0; i < 2000 && !(chip_get(scene.vm, 0).chip.pic.irr & 0x20); i++)
+			usleep(1000);
+		pic = chip_get(scene.vm, 0);
+		REQUIRE(pic.chip.pic.irr & 0x20, "the event of round %d is lost", round);
+		pic.chip.pic.irr = 0;
+		chip_set(scene.vm, &pic);
+	}
+	c.stop = 1;
+	pthread_join(thread, NULL);
 }
 
 /* ---- PIT */

@@ -46,11 +46,15 @@ static void pae_marked(const uint8_t *memory)
 		test_skip("QEMU's TCG sets a reserved bit of PAE's pointers, which stock KVM refuses");
 }
 
-TEST(pae_paging)
+static int on_intel(struct vm *vm)
+{
+	return cpuid_find(cpuid_supported(vm->sys), 0, 0)->ebx == INTEL;
+}
+
+static struct vcpu *pae_guest(void)
 {
 	struct vm *vm = vm_create(2 * GUEST_MEMORY);
 	struct vcpu *vcpu = vcpu_create(vm, 0);
-	struct kvm_sregs sregs;
 
 	cpuid_set(vcpu, cpuid_supported(vm->sys));
 	vcpu_mode(vcpu, 32);
@@ -58,13 +62,21 @@ TEST(pae_paging)
 	pae_tables(vm->memory);
 	bytes_put(vm->memory + 0x9000, 4, 0x1111);
 	bytes_put(vm->memory + 0x209000, 4, 0x2222);
+	return vcpu;
+}
+
+TEST(pae_paging)
+{
+	struct vcpu *vcpu = pae_guest();
+	struct kvm_sregs sregs;
+
 	IOCTL(vcpu->fd, KVM_GET_SREGS, &sregs);
 	sregs.cr0 |= CR0_PG;
 	sregs.cr4 |= CR4_PAE;
 	sregs.cr3 = POINTERS;
 	IOCTL(vcpu->fd, KVM_SET_SREGS, &sregs);
 	guest_expect(vcpu, 0x1111, "the first set");
-	pae_marked(vm->memory);
+	pae_marked(vcpu->vm->memory);
 	guest_expect(vcpu, 0x2222, "the second set, by MOV to CR3");
 	guest_expect(vcpu, 0x2222, "the second set, after MOV to CR4");
 	guest_expect(vcpu, 0x2222, "round again");
@@ -73,6 +85,30 @@ TEST(pae_paging)
 	IOCTL(vcpu->fd, KVM_SET_SREGS, &sregs);
 	guest_expect(vcpu, 0x1111, "the first set, by MOV from the VMM's second");
 	guest_expect(vcpu, 0x1111, "the first set, after MOV to CR4");
+}
+
+/* The VMM's pointers take the place of those that CR3 points to, where the processor has registers for them: Intel's. */
+TEST(pae_pointers_set)
+{
+	struct vcpu *vcpu = pae_guest();
+	uint64_t *pointers = (uint64_t *)(vcpu->vm->memory + POINTERS);
+	uint64_t want = pointers[on_intel(vcpu->vm) ? 5 : 1];
+	struct kvm_sregs2 s = { };
+
+	NEED(vcpu->vm->fd, KVM_CAP_SREGS2);
+	IOCTL(vcpu->fd, KVM_GET_SREGS2, &s);
+	s.cr0 |= CR0_PG;
+	s.cr4 |= CR4_PAE;
+	s.cr3 = POINTERS;
+	s.flags = KVM_SREGS2_FLAGS_PDPTRS_VALID;
+	memcpy(s.pdptrs, pointers + 4, sizeof(s.pdptrs));
+	IOCTL(vcpu->fd, KVM_SET_SREGS2, &s);
+	guest_expect(vcpu, on_intel(vcpu->vm) ? 0x2222 : 0x1111, "the set that counts");
+	/* QEMU's TCG sets a bit that is reserved in them, and KVM reads none that are bad. */
+	for (unsigned int i = 0; i < 4; i++)
+		pointers[i] &= ~0x20ull;
+	IOCTL(vcpu->fd, KVM_GET_SREGS2, &s);
+	EXPECT(s.pdptrs[1] == want, "pointer %#llx instead of %#llx after a run", s.pdptrs[1], (unsigned long long)want);
 }
 
 /* CR4 bits that this guest's CPUID has not got are #GP; FSGSBASE, where it is there, is not. */
@@ -105,7 +141,7 @@ GUEST(refused, 64, "mov $7, %eax\n out %eax, $0xe0\n");
 TEST(entry_refused)
 {
 	struct vcpu *vcpu = GUEST_CREATE(refused, 64);
-	int intel = cpuid_find(cpuid_supported(vcpu->vm->sys), 0, 0)->ebx == INTEL;
+	int intel = on_intel(vcpu->vm);
 	struct kvm_sregs sregs;
 	uint64_t reason;
 

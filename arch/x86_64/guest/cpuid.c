@@ -15,7 +15,8 @@
 #define LEAF1_ECX_OSXSAVE BIT(27)
 #define LEAF7_ECX_OSPKE BIT(4)
 
-int cpu_has_ibpb, cpu_has_tsc_aux, cpu_has_log;
+int cpu_has_ibpb, cpu_has_tsc_aux;
+u32 abi_features;
 u64 tsc_ratio_max;
 
 /* ---- the service VM ---- */
@@ -26,7 +27,7 @@ static struct cpuid service_own(u32 leaf)
 	struct cpuid c = { ABI_CPUID_BASE + 1, 0, 0, 0 };
 
 	if (leaf != ABI_CPUID_BASE)
-		return (struct cpuid) { ABI_VERSION, (tsc_ratio_max ? ABI_FEATURE_TSC_RATIO : 0) | (cpu_has_log ? ABI_FEATURE_LOG : 0), 0, 0 };
+		return (struct cpuid) { ABI_VERSION, abi_features | (tsc_ratio_max ? ABI_FEATURE_TSC_RATIO : 0), 0, 0 };
 	memcpy(&c.ebx, signature, 4);
 	memcpy(&c.ecx, signature + 4, 4);
 	memcpy(&c.edx, signature + 8, 4);

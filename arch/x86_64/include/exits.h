@@ -82,8 +82,8 @@ static inline void resume_fields(struct vcpu *v, u32 flags, const struct exit_re
 	}
 }
 
-/* The driver's half of the exit page, each field read once. */
-static inline void resume(struct vcpu *v)
+/* The driver's half of the exit page, each field read once; its flags. */
+static inline u32 resume(struct vcpu *v)
 {
 	const struct exit_resume *in = &v->page->in;
 	u32 flags = READ_ONCE(in->flags), window = READ_ONCE(in->request_window);
@@ -99,6 +99,7 @@ static inline void resume(struct vcpu *v)
 	resume_fields(v, flags, in);
 	if (unlikely(flags & (RESUME_INJECT | RESUME_INTERRUPT)))
 		resume_events(v, flags, in);
+	return flags;
 }
 
 /* ---- for the driver ---- */

@@ -23,10 +23,15 @@ struct events {
 	u8 nmi_injected;
 	u8 nmi_masked;
 	u8 nmi_iret;		/* an IRET that ends the mask is under way, at nmi_iret_rip */
-	u8 step;		/* this entry steps over that IRET, for the NMI behind it */
+	u8 step;		/* STEP_*: this entry steps over the instruction at step_rip */
 	u8 step_tf;		/* the guest's own trap flag meanwhile */
+	u64 step_rip;
 	u64 nmi_iret_rip;
+	u64 shadow_end;		/* 1 + RIP of an entry with an open interrupt shadow; 0: it had none */
 };
+
+/* Over an IRET that ends the NMI mask, for the NMI behind it; over the one instruction in an interrupt shadow. */
+enum { STEP_IRET = 1, STEP_SHADOW = 2 };
 
 #define MACHINE_VCPU_FLAGS (VCPU_LAPIC | VCPU_LOG)
 #define ASID_SERVICE 1u		/* ASID or VPID of the service VM */
@@ -107,7 +112,8 @@ extern const struct backend svm_backend, vmx_backend;
 extern const struct backend *backend;
 
 /* ---- guest/ ---- */
-extern int cpu_has_ibpb, cpu_has_tsc_aux, cpu_has_log;
+extern int cpu_has_ibpb, cpu_has_tsc_aux;
+extern u32 abi_features;			/* ABI_FEATURE_*, but for TSC_RATIO */
 extern u64 tsc_ratio_max;			/* 0: the CPU cannot scale a guest's TSC */
 void fpu_init(void);				/* boot: which components there are */
 #define FPU_XCR0_RESET 0x1ull

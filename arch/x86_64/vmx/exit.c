@@ -125,7 +125,7 @@ void vmx_event_step(struct vcpu *v, int on)
 
 	vmwrite(VMCS_GUEST_PENDING_DEBUG, vmread(VMCS_GUEST_PENDING_DEBUG) & ~(u64)PENDING_STEP);
 	vmwrite(VMCS_GUEST_RFLAGS, on ? rflags | RFLAGS_TF : rflags & ~RFLAGS_TF);
-	v->arch.vmx->unfit = 1;
+	v->arch.vmx->unfit |= UNFIT_SHADOW;
 }
 
 /* The guest was not entered: what was to be injected waits again. */
@@ -308,6 +308,14 @@ static int exit_task_switch(struct cpu *cpu, struct vcpu *v)
 	return exit_full(v, EXIT_TASK, vmread(VMCS_QUALIFICATION));
 }
 
+/* The deadline, or the backstop. A deadline ends one stay: if it was early, the driver says so again. */
+static int exit_timer(struct cpu *cpu, struct vcpu *v)
+{
+	v->arch.vmx->deadline = 0;
+	v->arch.vmx->unfit |= UNFIT_DEADLINE;
+	return exit_interrupt(cpu, v);
+}
+
 static const struct exit_row exits[REASON_COUNT] = {
 	[REASON_EXCEPTION_NMI] = { exit_exception, EXIT_EXCEPTION },
 	[REASON_INTR] = { exit_interrupt, EXIT_INTR },
@@ -334,7 +342,7 @@ static const struct exit_row exits[REASON_COUNT] = {
 	[REASON_EOI] = { exit_eoi, EXIT_EOI },
 	[REASON_EPT_VIOLATION] = { exit_ept, EXIT_FAULT },
 	[REASON_INVEPT] = { exit_undefined, EXIT_OTHER },
-	[REASON_TIMER] = { exit_interrupt, EXIT_INTR },
+	[REASON_TIMER] = { exit_timer, EXIT_INTR },
 	[REASON_INVVPID] = { exit_undefined, EXIT_OTHER },
 	[REASON_WBINVD] = { exit_skip2, EXIT_OTHER },
 	[REASON_XSETBV] = { exit_xsetbv, EXIT_OTHER },
@@ -361,6 +369,36 @@ static NOINLINE int exit_not_entered(struct cpu *cpu, struct vcpu *v, int result
 	return exit_refused(v, vmread(result ? VMCS_INSTRUCTION_ERROR : VMCS_EXIT_REASON));
 }
 
+/* The stay ends at the driver's deadline, or at the backstop. Rounded up, so as not to be early; 0 ends it at once (26.5.1). */
+static NOINLINE void deadline_in(u64 deadline)
+{
+	u64 now = rdtsc(), ticks = deadline > now ? ((deadline - now) >> vmx_timer_shift) + 1 : 0;
+
+	vmwrite(VMCS_PREEMPTION_TIMER, deadline ? min_u64(ticks, vmx_timer_ticks) : vmx_timer_ticks);
+}
+
+static NOINLINE void deadline_take(struct vcpu *v)
+{
+	struct vmx_vcpu *x = v->arch.vmx;
+
+	if (!(vmx_guest_controls.pin & PIN_TIMER))
+		return;
+	x->deadline = READ_ONCE(v->page->in.deadline);
+	x->unfit |= UNFIT_DEADLINE;
+}
+
+/* Before an entry: what vmx_shadow_fit() is for, and the time to the deadline, anew each time. */
+static NOINLINE void entry_fit(struct vcpu *v)
+{
+	struct vmx_vcpu *x = v->arch.vmx;
+
+	if (x->unfit & UNFIT_SHADOW)
+		vmx_shadow_fit(v);
+	if (x->unfit & UNFIT_DEADLINE)
+		deadline_in(x->deadline);
+	x->unfit = x->deadline ? UNFIT_DEADLINE : 0;
+}
+
 static inline int guest_enter(struct cpu *cpu, struct vcpu *v)
 {
 	struct vmx_vcpu *x = v->arch.vmx;
@@ -373,7 +411,7 @@ static inline int guest_enter(struct cpu *cpu, struct vcpu *v)
 	if (unlikely(v->arch.work))
 		event_in(v);
 	if (unlikely(x->unfit))
-		vmx_shadow_fit(v);
+		entry_fit(v);
 	tlb_in(cpu, v);
 	result = vmx_enter(&v->arch.regs, &x->launched, &cpu->attention);
 	WRITE_ONCE(v->in_guest, 0);
@@ -533,7 +571,8 @@ static inline void unload(struct cpu *cpu, struct vcpu *v)
 int vmx_run(struct cpu *cpu, struct vcpu *v)
 {
 	vmptrld(v->arch.vmcb_pa);
-	resume(v);
+	if (unlikely(resume(v) & RESUME_DEADLINE))
+		deadline_take(v);
 	load(cpu, v);
 	while (!guest_enter(cpu, v))
 		;

@@ -12,6 +12,7 @@
 #include "vmx.h"
 #include "phys.h"
 #include "errno.h"
+#include "abi/hypercall.h"
 
 /* CR0 bits that are ours in a guest: caching is the machine's, NE is VMX's. What a guest writes is in the shadow. */
 #define CR0_OURS (CR0_CD | CR0_NW | CR0_NE)
@@ -66,7 +67,7 @@ void vmx_shadow_set(struct vcpu *v, u64 on)
 	u64 blocked = vmread(VMCS_GUEST_INTERRUPTIBILITY);
 
 	vmwrite(VMCS_GUEST_INTERRUPTIBILITY, (blocked & ~(u64)BLOCKED_SHADOW) | (on ? BLOCKED_MOV_SS : 0));
-	v->arch.vmx->unfit = 1;
+	v->arch.vmx->unfit |= UNFIT_SHADOW;
 }
 
 /*
@@ -77,7 +78,6 @@ void vmx_shadow_fit(struct vcpu *v)
 {
 	u64 blocked = vmread(VMCS_GUEST_INTERRUPTIBILITY), rflags = vmread(VMCS_GUEST_RFLAGS);
 
-	v->arch.vmx->unfit = 0;
 	if (!(blocked & BLOCKED_SHADOW))
 		return;
 	blocked &= ~(u64)BLOCKED_SHADOW;
@@ -128,7 +128,7 @@ int vmx_vcpu_init(struct vcpu *v)
 	vmwrite(VMCS_TPR_THRESHOLD, 0);
 	vmwrite(VMCS_TSC_OFFSET, 0);
 	vmwrite(VMCS_EPTP, vmx_eptp(v->vm->pt.root));
-	x->extra = cpu_has_log && (v->flags & VCPU_LOG) ? EXTRA_LOG : 0;
+	x->extra = (abi_features & ABI_FEATURE_LOG) && (v->flags & VCPU_LOG) ? EXTRA_LOG : 0;
 	if (x->extra)
 		vmwrite(VMCS_PML_ADDRESS, v->page_pa + (v->arch.lapic ? 2 : 1) * PAGE_SIZE);
 	vmwrite(VMCS_CR0_MASK, CR0_OURS);
@@ -155,7 +155,7 @@ void vmx_set_regs(struct vcpu *v, const struct abi_regs *r)
 	vmwrite(VMCS_GUEST_RSP, r->rsp);
 	vmwrite(VMCS_GUEST_RIP, r->rip);
 	vmwrite(VMCS_GUEST_RFLAGS, r->rflags | RFLAGS_FIXED);
-	v->arch.vmx->unfit = 1;
+	v->arch.vmx->unfit |= UNFIT_SHADOW;
 }
 
 /* ---- fields of struct state_fields ---- */

@@ -14,6 +14,7 @@
 #include "service.h"
 #include "trap.h"
 #include "log.h"
+#include "abi/hypercall.h"
 
 #define MSR_FEATURE_CONTROL 0x3a
 #define FEATURE_LOCKED 0x1u
@@ -37,7 +38,7 @@
 #define EPT_FLAGS (1ull << 21)
 
 struct vmx_controls vmx_service_controls, vmx_guest_controls;
-u32 vmx_timer_ticks, vmx_flushes;
+u32 vmx_timer_ticks, vmx_timer_shift, vmx_flushes;
 u64 vmx_guest_msr_bitmap_pa, vmx_apicv_msr_bitmap_pa;
 u32 vmx_apicv;
 static u64 service_msr_bitmap_pa;
@@ -153,7 +154,8 @@ static INIT u32 timer_ticks(void)
 
 	for (i = 0; i < 1000; i++)
 		inb(0x80);
-	return (u32)min_u64((rdtsc() - start) * 10 >> (rdmsr(0x485) & 31), 0xffffffff);
+	vmx_timer_shift = rdmsr(0x485) & 31;
+	return (u32)min_u64((rdtsc() - start) * 10 >> vmx_timer_shift, 0xffffffff);
 }
 
 /*
@@ -197,7 +199,8 @@ INIT void vmx_maps_init(struct pool *pool)
 	for (i = MSR_STAR; i <= MSR_SFMASK; i++)
 		msr_bitmap_set(map, i, 2, 1);
 	vmx_timer_ticks = timer_ticks();
-	cpu_has_log = (rdmsr(MSR_VMX_PROC2) >> 32 & PROC2_PML) && (rdmsr(MSR_VMX_EPT_VPID) & EPT_FLAGS);
+	abi_features |= (vmx_guest_controls.pin & PIN_TIMER ? ABI_FEATURE_DEADLINE : 0) |
+		((rdmsr(MSR_VMX_PROC2) >> 32 & PROC2_PML) && (rdmsr(MSR_VMX_EPT_VPID) & EPT_FLAGS) ? ABI_FEATURE_LOG : 0);
 	tsc_ratio_max = vmx_guest_controls.proc2 & PROC2_TSC_SCALING ? ~0ull : 0;
 	vmx_flushes = flushes();
 	vmx_memtype_init();

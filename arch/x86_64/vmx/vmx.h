@@ -20,7 +20,7 @@ struct vmx_controls {
 	u32 pin, proc, proc2, exit, entry;
 };
 extern struct vmx_controls vmx_service_controls, vmx_guest_controls;
-extern u32 vmx_timer_ticks;
+extern u32 vmx_timer_ticks, vmx_timer_shift;	/* the backstop of a stay; a tick is 1 << shift of the TSC's */
 extern u32 vmx_flushes;		/* FLUSH_*: what this CPU would leak from one guest to the next */
 #define FLUSH_L1D 1u
 #define FLUSH_BUFFERS 2u
@@ -35,13 +35,17 @@ enum vmx_slot {
 	SLOT_COUNT,
 };
 
+/* RFLAGS or the shadow was set: vmx_shadow_fit(). There is a deadline, or was one: the timer field is not right. */
+enum { UNFIT_SHADOW = 1, UNFIT_DEADLINE = 2 };
+
 struct vmx_vcpu {
 	u64 slot[SLOT_COUNT];
-	u32 unfit;		/* RFLAGS or the shadow was set: vmx_shadow_fit() before the next entry */
+	u32 unfit;		/* UNFIT_*: what the next entry needs first */
 	u32 launched;
 	u32 proc, proc2;	/* VMCS_PROC, VMCS_PROC2 as they are */
 	u32 threshold;		/* VMCS_TPR_THRESHOLD as it is */
 	u32 extra;		/* EXTRA_*: what few vCPUs need at each stay, behind one test */
+	u64 deadline;		/* of stays; 0: none */
 	u8 *apic;		/* virtual-APIC page: the LAPIC page; without one only a TPR */
 };
 
