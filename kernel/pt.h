@@ -57,10 +57,7 @@ u64 pt_clear(struct pt *pt, u64 va, u64 pages, u64 bits, pt_gone_fn gone, void *
  * Takes away every leaf that touches [va, + pages): a larger leaf goes as a
  * whole. Returns the number of leaves taken. Tables stay.
  */
-static inline u64 pt_unmap(struct pt *pt, u64 va, u64 pages, pt_gone_fn gone, void *ctx)
-{
-	return pt_clear(pt, va, pages, ~0ull, gone, ctx);
-}
+#define pt_unmap(pt, va, pages, gone, ctx) pt_clear(pt, va, pages, ~0ull, gone, ctx)
 
 /* Splits leaves so that [va, + pages) has no leaf in common with its outside. 0 or -ENOMEM. */
 int pt_split(struct pt *pt, u64 va, u64 pages);

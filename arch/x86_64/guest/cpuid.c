@@ -16,8 +16,7 @@
 #define LEAF7_ECX_OSPKE BIT(4)
 
 int cpu_has_ibpb, cpu_has_tsc_aux;
-u32 abi_features;
-u64 tsc_ratio_max;
+u64 tsc_ratio_max, abi_features;
 
 /* ---- the service VM ---- */
 
@@ -27,7 +26,7 @@ static struct cpuid service_own(u32 leaf)
 	struct cpuid c = { ABI_CPUID_BASE + 1, 0, 0, 0 };
 
 	if (leaf != ABI_CPUID_BASE)
-		return (struct cpuid) { ABI_VERSION, abi_features | (tsc_ratio_max ? ABI_FEATURE_TSC_RATIO : 0), 0, 0 };
+		return (struct cpuid) { ABI_VERSION, (u32)abi_features | (tsc_ratio_max ? ABI_FEATURE_TSC_RATIO : 0), 0, 0 };
 	memcpy(&c.ebx, signature, 4);
 	memcpy(&c.ecx, signature + 4, 4);
 	memcpy(&c.edx, signature + 8, 4);

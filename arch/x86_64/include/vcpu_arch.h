@@ -27,7 +27,6 @@ struct events {
 	u8 step_tf;		/* the guest's own trap flag meanwhile */
 	u64 step_rip;
 	u64 nmi_iret_rip;
-	u64 shadow_end;		/* 1 + RIP of an entry with an open interrupt shadow; 0: it had none */
 };
 
 /* Over an IRET that ends the NMI mask, for the NMI behind it; over the one instruction in an interrupt shadow. */
@@ -113,8 +112,8 @@ extern const struct backend *backend;
 
 /* ---- guest/ ---- */
 extern int cpu_has_ibpb, cpu_has_tsc_aux;
-extern u32 abi_features;			/* ABI_FEATURE_*, but for TSC_RATIO */
-extern u64 tsc_ratio_max;			/* 0: the CPU cannot scale a guest's TSC */
+/* 0: the CPU cannot scale a guest's TSC; ABI_FEATURE_*, but for that. */
+extern u64 tsc_ratio_max, abi_features;
 void fpu_init(void);				/* boot: which components there are */
 #define FPU_XCR0_RESET 0x1ull
 extern u64 fpu_mask;				/* XCR0 bits that a guest may set; 0: no XSAVE */

@@ -105,17 +105,6 @@ static void step_off(struct vcpu *v, struct events *e, struct vmcb *b)
 	v->arch.work = 1;
 }
 
-/*
- * QEMU 7.2 does not load the interrupt shadow at VMRUN. Where RIP has not moved it stands as it was; else an
- * interrupt would go in between STI and HLT, and the guest sleep through what it was woken for.
- */
-static void shadow_out(struct events *e, struct vmcb *b)
-{
-	if (b->rip + 1 == e->shadow_end)
-		b->int_shadow = 1;
-	e->shadow_end = 0;
-}
-
 void svm_event_inject(struct vcpu *v, u64 event)
 {
 	struct vmcb *b = v->arch.vmcb;
@@ -186,7 +175,7 @@ static int exit_vintr(struct cpu *cpu, struct vcpu *v)
 {
 	struct vmcb *b = v->arch.vmcb;
 
-	/* No processor has this exit in a shadow (15.21.5): see shadow_out(). */
+	/* No processor has this exit in a shadow (15.21.5): see svm_run(). */
 	if (unlikely(b->int_shadow & 1)) {
 		step_on(&v->arch.events, b, STEP_SHADOW);
 		b->int_control &= ~V_IRQ;
@@ -379,9 +368,7 @@ int svm_run(struct cpu *cpu, struct vcpu *v)
 	do {
 		if (unlikely(v->arch.work))
 			event_in(v);
-		special = v->arch.work;
-		if (unlikely(b->int_shadow & 1))
-			v->arch.events.shadow_end = special = b->rip + 1;
+		special = unlikely(b->int_shadow & 1) ? b->rip + 1 : v->arch.work;
 		tlb_in(cpu, v);
 		svm_enter(&v->arch.regs, v->arch.vmcb_pa);
 		WRITE_ONCE(v->in_guest, 0);
@@ -389,7 +376,13 @@ int svm_run(struct cpu *cpu, struct vcpu *v)
 		b->event_inj = 0;
 		if (unlikely((b->exit_int_info & EVENT_VALID) || special || v->arch.events.step)) {
 			nmi_update(&v->arch.events, b);
-			shadow_out(&v->arch.events, b);
+			/*
+			 * QEMU 7.2 does not load the interrupt shadow at VMRUN. Where RIP has not moved it stands as it was; else an
+			 * interrupt would go in between STI and HLT, and the guest sleep through what it was woken for. (With work
+			 * alone, at RIP 0, one instruction has a shadow too many.)
+			 */
+			if (b->rip + 1 == special)
+				b->int_shadow = 1;
 			step_off(v, &v->arch.events, b);
 			event_out(v, b->exit_int_info);
 		}
