@@ -20,7 +20,6 @@ static void store(u64 *entry, u64 value);
 #define WRITE_ONCE(x, v) store(&(x), v)
 /* Under names of this file's own: the other tests use the plain one. */
 #define pt_map watched_pt_map
-#define pt_unmap watched_pt_unmap
 #define pt_clear watched_pt_clear
 #define pt_split watched_pt_split
 #define pt_lookup watched_pt_lookup
