@@ -219,6 +219,7 @@ struct vm {
 	struct kvm_coalesced_mmio_ring *coalesced;
 	struct list_head blocks;	/* donated 2 MiB blocks, by page->lru */
 	u32 vcpu_count;
+	DECLARE_BITMAP(vcpu_ids, ABI_MAX_VCPUS);	/* taken, from before the vCPU is there */
 	struct vcpu *vcpu[ABI_MAX_VCPUS];
 	u32 dirty_manual;		/* KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 as enabled */
 	bool log;			/* stays begin with the processor's log on */

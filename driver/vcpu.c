@@ -202,19 +202,19 @@ static struct vcpu *vcpu_alloc(struct vm *vm, u32 id)
 	return NULL;
 }
 
-/* Enter it in the VM's table and in the hypervisor. */
+/*
+ * Enter it in the hypervisor, and in the VM's table only when it is there: who
+ * walks that table holds no lock, so nothing ever leaves it.
+ */
 static int vcpu_register(struct vcpu *v)
 {
 	struct vm *vm = v->vm;
-	struct vcpu_create create = {
-		.id = v->id, .flags = arch_vcpu_flags(vm), .exit_page = virt_to_phys(v->exit),
-	};
+	struct vcpu_create create = { .id = v->id, .exit_page = virt_to_phys(v->exit) };
 	s64 rc;
 
 	mutex_lock(&vm->lock);
-	rc = vm->vcpu[v->id] ? -EEXIST : 0;
-	if (!rc)
-		vm->vcpu[v->id] = v;
+	rc = test_and_set_bit(v->id, vm->vcpu_ids) ? -EEXIST : 0;
+	create.flags = arch_vcpu_flags(vm);
 	mutex_unlock(&vm->lock);
 	if (rc)
 		return rc;
@@ -222,15 +222,14 @@ static int vcpu_register(struct vcpu *v)
 	rc = vm_call(vm, OPX_KVM_CREATE_VCPU, vm->handle, 0, &create, sizeof(create), NULL);
 	if (rc > 0) {
 		v->handle = rc;
+		smp_store_release(&vm->vcpu[v->id], v);
 		/* From here on the vCPU is the VM's, and is freed with it. */
 		rc = arch_vcpu_init(v);
 		if (!rc)
 			arch_vcpu_publish(v);
 		return rc;
 	}
-	mutex_lock(&vm->lock);
-	vm->vcpu[v->id] = NULL;
-	mutex_unlock(&vm->lock);
+	clear_bit(v->id, vm->vcpu_ids);
 	return rc ? rc : -EIO;
 }
 

@@ -353,15 +353,10 @@ void ioapic_fill_eoi_bitmap(struct vcpu *v, unsigned long *bitmap)
 
 /* ---- ioctls ---- */
 
+/* vm->lock held. */
 static bool vcpus_exist(const struct vm *vm)
 {
-	u32 i;
-
-	for (i = 0; i < ABI_MAX_VCPUS; i++) {
-		if (vm->vcpu[i])
-			return true;
-	}
-	return false;
+	return !bitmap_empty(vm->vcpu_ids, ABI_MAX_VCPUS);
 }
 
 static struct irqchip *chips_new(struct vm *vm)

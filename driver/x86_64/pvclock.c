@@ -98,7 +98,7 @@ static bool same_tsc(const struct vm *vm)
 	for (i = 0; i < ABI_MAX_VCPUS; i++) {
 		const struct vcpu *v = READ_ONCE(vm->vcpu[i]);
 
-		if (!v || !v->handle)
+		if (!v)
 			continue;
 		if (!first)
 			first = v;
@@ -117,7 +117,7 @@ static void request_all(struct vm *vm)
 	for (i = 0; i < ABI_MAX_VCPUS; i++) {
 		struct vcpu *v = READ_ONCE(vm->vcpu[i]);
 
-		if (v && v->handle && READ_ONCE(v->arch.clock.msr) & SYSTEM_ON)
+		if (v && READ_ONCE(v->arch.clock.msr) & SYSTEM_ON)
 			vcpu_request(v, REQUEST_CLOCK);
 	}
 }

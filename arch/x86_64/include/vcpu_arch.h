@@ -138,7 +138,7 @@ void resume_events(struct vcpu *v, u32 flags, const struct exit_resume *in);
 #define EVENT_ERROR (1u << 11)
 #define EVENT_VECTOR(e) ((e) & 0xff)
 #define EVENT_TYPE(e) ((e) >> 8 & 7)
-enum event_type { EVENT_INTR = 0, EVENT_NMI = 2, EVENT_EXCEPTION = 3, EVENT_SOFT = 4 };
+enum event_type { EVENT_INTR = 0, EVENT_NMI = 2, EVENT_EXCEPTION = 3, EVENT_SOFT = 4, EVENT_OTHER = 7 };
 
 /* Why no interrupt can be taken now: the shadow of STI or MOV SS (no NMI either), or IF = 0. CR8 lies above. */
 enum { BLOCKED_BY_SHADOW = 1, BLOCKED_BY_IF = 2, BLOCKED_CR8 = 4 /* shift */ };

@@ -83,6 +83,9 @@ void vmx_event_inject(struct vcpu *v, u64 event)
 {
 	u32 info = (u32)event;
 
+	/* A monitor trap, which only the driver can have put there, is no event of a guest's (25.8.3); Bochs 2.7 ends itself. */
+	if (unlikely(EVENT_TYPE(info) == EVENT_OTHER))
+		return;
 	if (EVENT_TYPE(info) == EVENT_NMI) {
 		vmx_nmi_block(v, 0);	/* the entry sets it, and wants it clear before (27.3.1.5) */
 		v->arch.events.nmi_masked = 1;
