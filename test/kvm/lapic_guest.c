@@ -322,7 +322,7 @@ TEST(timer_one_shot)
 	struct vcpu *vcpu = lapic_vcpu(lapic_vm(0), 0);
 
 	ACTS(vcpu, ON, ST(0x3e0, 0xb), ST(0x320, 0x60), ST(0x380, 3000000), HALT(0x60), LD(0x390, 0), LD(0x380, 3000000),
-		EOI, NOTHING, ST(0x380, 3000000), ST(0x380, 0), LD(0x390, 0), ST(0x320, 0x10060), ST(0x380, 1000), NOTHING,
+		EOI, NOTHING, ST(0x380, 1000000000), ST(0x380, 0), LD(0x390, 0), ST(0x320, 0x10060), ST(0x380, 1000), NOTHING,
 		ST(0x320, 0x61), ST(0x380, 1000000), HALT(0x61), EOI);
 }
 
