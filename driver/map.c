@@ -183,6 +183,9 @@ static int window_fault_in(struct window *w, struct vcpu *v)
 		return 0;
 	if (may_write && window_touch(w, from, count, FOLL_WRITE | FOLL_NOWAIT) > (long)(at - from))
 		return 0;
+	/* A page before it stopped the group. Still one of its own: see page_is_blank(). */
+	if (may_write && at > from && window_touch(w, at, 1, FOLL_WRITE | FOLL_NOWAIT) == 1)
+		return 0;
 	n = window_touch(w, at, 1, flags | FOLL_NOWAIT);
 	if (!n) {
 		if (arch_fault_begin(v, w->gfn, window_hva(w, at), may_write))

@@ -207,6 +207,9 @@ static void drop_all(struct vcpu *v)
 		return;
 	list_for_each_entry_safe(f, next, &v->arch.apf.waiting, waiting)
 		fault_drop(v, f);
+	/* It may have waited for one of them: see mp_wait_for_page(). */
+	if (v->arch.mp_state == KVM_MP_STATE_RUNNABLE)
+		clear_bit(REQUEST_STATE, &v->arch.requests);
 }
 
 /* ---- "page not present" ---- */

@@ -24,7 +24,7 @@
 #define MSR_APIC_BASE 0x1bu
 #define MSR_TSC_DEADLINE 0x6e0u
 #define LVT_MODE(lvt) ((lvt) >> 8 & 7)
-#define FAR_CYCLES (1ull << 56)		/* a deadline beyond this is never, and its product would overflow */
+#define FAR_NS (1ull << 60)		/* a deadline beyond this is never */
 
 /* ---- waking a vCPU ---- */
 
@@ -386,7 +386,7 @@ static void timer_set(struct vcpu *v, u64 now)
 {
 	struct lapic *l = &v->arch.lapic;
 
-	if (stay_ends)
+	if (stay_ends && !check_tsc_unstable())
 		set_deadline(v, rdtsc() + 1 + mul_u64_u64_div_u64(l->expires - now, tsc_khz, USEC_PER_SEC));
 	else
 		hrtimer_start(&v->arch.timer, ns_to_ktime(l->expires), HRTIMER_MODE_ABS_HARD);
@@ -446,7 +446,10 @@ static u64 guest_tsc(const struct vcpu *v)
 
 static u64 cycles_to_ns(const struct vcpu *v, u64 cycles)
 {
-	return mul_u64_u64_div_u64(min(cycles, FAR_CYCLES), USEC_PER_SEC, v->arch.tsc_khz);
+	/* The quotient has to fit into 64 bits, or the division faults; and it has to be a time of Linux's. */
+	if (cycles / v->arch.tsc_khz >= FAR_NS / USEC_PER_SEC)
+		return FAR_NS;
+	return mul_u64_u64_div_u64(cycles, USEC_PER_SEC, v->arch.tsc_khz);
 }
 
 static void write_deadline(struct vcpu *v, u64 value)

@@ -101,6 +101,8 @@ int mp_work(struct vcpu *v);
 int mp_halt(struct vcpu *v);
 /* The fault just met needs a page that is on its way: no entry until that or an interrupt comes. */
 void mp_wait_for_page(struct vcpu *v);
+/* What the guest shares with the driver is no longer its own: INIT, and a shutdown that resets. */
+void mp_reset_paravirtual(struct vcpu *v);
 /* A pending INIT or SIPI is taken, an NMI handed over. 0 or -errno. */
 int mp_accept(struct vcpu *v);
 int mp_deliver_nmi(struct vcpu *v);

@@ -227,7 +227,7 @@ static int exit_shutdown(struct vcpu *v)
 	int rc = arch_is_amd() ? state_reset(v) : 0;
 
 	if (arch_is_amd())
-		apf_reset(v);
+		mp_reset_paravirtual(v);
 	if (rc)
 		return rc;
 	v->run->exit_reason = KVM_EXIT_SHUTDOWN;

@@ -353,9 +353,14 @@ static int flush_regs(struct vcpu *v, const struct exit_resume *in)
 		regs = in->regs;
 	if (in->flags & RESUME_RAX)
 		regs.rax = in->rax;
+	if (in->flags & RESUME_RDX)
+		regs.rdx = in->rdx;
 	if (in->flags & RESUME_RIP)
 		regs.rip = in->rip;
-	return ring_call(OPX_KVM_SET_REGS, v->handle, 0, &regs, sizeof(regs), NULL);
+	rc = ring_call(OPX_KVM_SET_REGS, v->handle, 0, &regs, sizeof(regs), NULL);
+	if (rc || !(in->flags & (RESUME_REGS | RESUME_RIP)))
+		return rc;
+	return state_write_one(v, STATE_SHADOW, !!(in->flags & RESUME_SHADOW_STI));
 }
 
 static int flush_exception(struct vcpu *v, const struct exit_resume *in)
@@ -370,8 +375,10 @@ static int flush_exception(struct vcpu *v, const struct exit_resume *in)
 
 /*
  * CR8 stays pending: the next KVM_RUN sets it anew from kvm_run, and what the
- * VMM reads of it meanwhile is kvm_run's.
+ * VMM reads of it meanwhile is kvm_run's. So does the timer's deadline.
  */
+#define RESUME_STAYS (RESUME_CR8 | RESUME_DEADLINE)
+
 int arch_vcpu_flush(struct vcpu *v)
 {
 	struct exit_resume *in = &v->exit->in;
@@ -379,16 +386,16 @@ int arch_vcpu_flush(struct vcpu *v)
 
 	if (unlikely(v->arch.requests & BIT(REQUEST_NMI)))
 		rc = mp_deliver_nmi(v);
-	if (likely(!(in->flags & ~RESUME_CR8)) || rc)
+	if (likely(!(in->flags & ~RESUME_STAYS)) || rc)
 		return rc;
-	if (in->flags & (RESUME_REGS | RESUME_RAX | RESUME_RIP))
+	if (in->flags & (RESUME_REGS | RESUME_RAX | RESUME_RDX | RESUME_RIP))
 		rc = flush_regs(v, in);
 	if (!rc && in->flags & RESUME_INJECT)
 		rc = flush_exception(v, in);
 	if (!rc && in->flags & RESUME_INTERRUPT)
 		rc = state_write_one(v, STATE_INTERRUPT, STATE_EVENT | in->interrupt);
 	if (!rc)
-		in->flags &= RESUME_CR8;
+		in->flags &= RESUME_STAYS;
 	return rc;
 }
 

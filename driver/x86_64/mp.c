@@ -45,7 +45,11 @@ static int set_rip(struct vcpu *v, struct abi_regs *regs, u64 rip)
 {
 	regs->rip = rip;
 	v->arch.if_flag = 0;
-	/* What KVM_RUN reports is no longer what the exit page says. */
+	/* What KVM_RUN reports is no longer what the exit page says; that it has run is. */
+	if (v->entered) {
+		v->arch.ran = true;
+		v->arch.pdptes_kept = false;
+	}
 	v->entered = false;
 	return ring_call(OPX_KVM_SET_REGS, v->handle, 0, regs, sizeof(*regs), NULL);
 }
@@ -65,7 +69,7 @@ static int reset_fields(struct vcpu *v)
 }
 
 /* What the guest shares with us is no longer its own, as in KVM. */
-static void reset_paravirtual(struct vcpu *v)
+void mp_reset_paravirtual(struct vcpu *v)
 {
 	apf_reset(v);
 	v->arch.steal.msr = 0;
@@ -80,7 +84,7 @@ static int take_init(struct vcpu *v)
 	v->exit->in.flags = 0;
 	atomic_set(&v->arch.nmi_queued, 0);
 	apic_reset(v, true);
-	reset_paravirtual(v);
+	mp_reset_paravirtual(v);
 	set_state(v, v->arch.lapic.bsp ? KVM_MP_STATE_RUNNABLE : KVM_MP_STATE_INIT_RECEIVED);
 	return reset_fields(v) ?: set_rip(v, &regs, RESET_RIP);
 }

@@ -364,4 +364,9 @@ TEST(timer_deadline)
 		deadline_passes(vcpu);
 	}
 	ACTS(vcpu, WR(0x6e0, ~0ull >> 1), WR(0x832, 0x66), RD(0x6e0, 0));
+	/* A slow guest's far deadline: milliseconds that no 64 bits of nanoseconds hold. */
+	if (kvm_capability(vm->fd, KVM_CAP_TSC_CONTROL)) {
+		IOCTL(vcpu->fd, KVM_SET_TSC_KHZ, 1000);
+		ACTS(vcpu, WR(0x832, 0x40066), WR(0x6e0, 1ull << 62), WR(0x6e0, 0));
+	}
 }

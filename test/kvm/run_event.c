@@ -338,3 +338,45 @@ TEST(signals_and_exits)
 	pthread_join(thread, NULL);
 	REQUIRE(interrupted, "no KVM_RUN was interrupted");
 }
+
+/* ---- an interrupt that waits for the end of a shadow, at an instruction that leaves RIP where it is */
+
+static void shadow_opens(struct vcpu *vcpu, unsigned int vector)
+{
+	struct kvm_vcpu_events events;
+	struct kvm_regs regs;
+
+	guest_expect(vcpu, 1, "the guest begins");
+	/* The OUT is done, and no more. */
+	vcpu->run->immediate_exit = 1;
+	run_try(vcpu);
+	vcpu->run->immediate_exit = 0;
+	regs_get(vcpu, &regs);
+	regs.rflags |= 0x200;
+	regs_set(vcpu, &regs);
+	IOCTL(vcpu->fd, KVM_GET_VCPU_EVENTS, &events);
+	events.flags = KVM_VCPUEVENT_VALID_SHADOW;
+	events.interrupt.shadow = KVM_X86_SHADOW_INT_STI;
+	IOCTL(vcpu->fd, KVM_SET_VCPU_EVENTS, &events);
+	interrupt(vcpu, vector);
+}
+
+GUEST(shadow_loop, 64, "mov $1, %eax\n out %eax, $0xe0\n 1: jmp 1b\n");
+TEST(shadow_at_a_loop)
+{
+	struct vcpu *vcpu = GUEST_CREATE(shadow_loop, 64);
+
+	shadow_opens(vcpu, 0x30);
+	trap_expect(vcpu, 0x30, "at JMP to itself");
+}
+
+GUEST(shadow_rep, 64, "mov $64, %ecx\n mov $0x9000, %edi\n mov $1, %eax\n out %eax, $0xe0\n rep stosb\n mov $2, %eax\n"
+	"out %eax, $0xe0\n");
+TEST(shadow_at_a_string)
+{
+	struct vcpu *vcpu = GUEST_CREATE(shadow_rep, 64);
+
+	shadow_opens(vcpu, 0x30);
+	trap_expect(vcpu, 0x30, "at REP STOSB");
+	guest_expect(vcpu, 2, "behind it");
+}

@@ -88,20 +88,38 @@ static void step_on(struct events *e, struct vmcb *b, u8 what)
 	e->step_rip = b->rip;
 	e->step_tf = !!(b->rflags & RFLAGS_TF);
 	b->rflags |= RFLAGS_TF;
+	b->dr6 &= ~DR6_BS;
 }
 
-/* Before the instruction has run its flags are the guest's own again; an IRET loads them itself. */
-static void step_off(struct vcpu *v, struct events *e, struct vmcb *b)
+/*
+ * QEMU 7.2 does not load the interrupt shadow at VMRUN: an interrupt would go in between STI and HLT, and the guest
+ * sleep through what it was woken for. There, what waits lets one instruction pass first. The answer marks the RIP.
+ */
+static u64 shadow_in(struct events *e, struct vmcb *b, u32 work)
 {
-	int before = b->rip == e->step_rip;
+	if (!b->event_inj && (work || (b->int_control & V_IRQ))) {
+		b->int_control &= ~V_IRQ;
+		if (!e->step || e->step_rip != b->rip)
+			step_on(e, b, STEP_SHADOW);
+	}
+	return ~b->rip;
+}
 
-	if (!e->step || (!before && e->step == STEP_IRET))
+/*
+ * Before the instruction has run, its shadow and its flags are what they were; an IRET loads its flags itself. What an
+ * exception of that instruction has delayed still comes to exit_db().
+ */
+static void step_off(struct vcpu *v, struct events *e, struct vmcb *b, u64 shadow)
+{
+	int done = e->step && b->exit_code == VMEXIT_EXCEPTION + VECTOR_DB && (b->dr6 & DR6_BS);
+
+	if (~b->rip == shadow && !done)
+		b->int_shadow = 1;
+	if (!e->step || (!done && b->rip != e->step_rip))
 		return;
-	if (!e->step_tf)
+	if (!e->step_tf && (!done || e->step == STEP_SHADOW))
 		b->rflags &= ~RFLAGS_TF;
-	if (!before && b->exit_code == VMEXIT_EXCEPTION + VECTOR_DB)
-		return;
-	e->step = 0;
+	e->step = (u8)done;
 	v->arch.work = 1;
 }
 
@@ -131,8 +149,6 @@ void svm_event_windows(struct vcpu *v, u32 windows)
 {
 	struct vmcb *b = v->arch.vmcb;
 
-	if (v->arch.events.step)
-		windows &= ~(u32)WINDOW_INTERRUPT;
 	b->int_control &= ~(V_IRQ | V_INTR_PRIO | V_IGN_TPR);
 	if (windows & WINDOW_INTERRUPT)
 		b->int_control |= V_IRQ | V_INTR_PRIO | V_IGN_TPR;
@@ -173,14 +189,6 @@ static int exit_nmi(struct cpu *cpu, struct vcpu *v)
 
 static int exit_vintr(struct cpu *cpu, struct vcpu *v)
 {
-	struct vmcb *b = v->arch.vmcb;
-
-	/* No processor has this exit in a shadow (15.21.5): see svm_run(). */
-	if (unlikely(b->int_shadow & 1)) {
-		step_on(&v->arch.events, b, STEP_SHADOW);
-		b->int_control &= ~V_IRQ;
-		return 0;
-	}
 	return event_window_open(v) ? exit_common(v, EXIT_IRQ_WINDOW) : 0;
 }
 
@@ -220,12 +228,12 @@ static int exit_db(struct cpu *cpu, struct vcpu *v)
 	struct events *e = &v->arch.events;
 	struct vmcb *b = v->arch.vmcb;
 
-	if (e->step) {
+	if (e->step && (b->dr6 & DR6_BS)) {
 		e->step = 0;
-		v->arch.work = 1;
 		if (!e->step_tf && !(v->arch.debug & STATE_DEBUG_STEP)) {
 			b->dr6 &= ~DR6_BS;
-			return 0;
+			if (!(b->dr6 & 15) || !(b->dr7 & 0xff))
+				return 0;
 		}
 	}
 	if (v->arch.debug & (STATE_DEBUG_STEP | STATE_DEBUG_DR))
@@ -368,7 +376,7 @@ int svm_run(struct cpu *cpu, struct vcpu *v)
 	do {
 		if (unlikely(v->arch.work))
 			event_in(v);
-		special = unlikely(b->int_shadow & 1) ? b->rip + 1 : v->arch.work;
+		special = unlikely(b->int_shadow & svm_shadow_lost) ? shadow_in(&v->arch.events, b, v->arch.work) : v->arch.work;
 		tlb_in(cpu, v);
 		svm_enter(&v->arch.regs, v->arch.vmcb_pa);
 		WRITE_ONCE(v->in_guest, 0);
@@ -376,14 +384,7 @@ int svm_run(struct cpu *cpu, struct vcpu *v)
 		b->event_inj = 0;
 		if (unlikely((b->exit_int_info & EVENT_VALID) || special || v->arch.events.step)) {
 			nmi_update(&v->arch.events, b);
-			/*
-			 * QEMU 7.2 does not load the interrupt shadow at VMRUN. Where RIP has not moved it stands as it was; else an
-			 * interrupt would go in between STI and HLT, and the guest sleep through what it was woken for. (With work
-			 * alone, at RIP 0, one instruction has a shadow too many.)
-			 */
-			if (b->rip + 1 == special)
-				b->int_shadow = 1;
-			step_off(v, &v->arch.events, b);
+			step_off(v, &v->arch.events, b, special);
 			event_out(v, b->exit_int_info);
 		}
 	} while (!dispatch_exit(cpu, v, b->exit_code));

@@ -22,7 +22,7 @@
 #define MSRPM_PAGES 2
 #define IOPM_PAGES 3
 
-u32 svm_features;
+u32 svm_features, svm_shadow_lost;
 u64 svm_iopm_pa, svm_guest_msrpm_pa;
 static u32 svm_asids;
 
@@ -80,6 +80,7 @@ INIT void svm_maps_init(struct pool *pool)
 	svm_iopm_pa = pool_alloc_pages(pool, IOPM_PAGES);
 	svm_guest_msrpm_pa = pool_alloc_pages(pool, MSRPM_PAGES);
 	service_msrpm_pa = pool_alloc_pages(pool, MSRPM_PAGES);
+	svm_shadow_lost = cpuid(0x40000000, 0).ebx == 0x54474354;	/* "TCGT" */
 	if (!svm_iopm_pa || !svm_guest_msrpm_pa || !service_msrpm_pa)
 		panic("no memory for the permission maps\n");
 	memset(phys_to_virt(svm_iopm_pa), 0xff, IOPM_PAGES * PAGE_SIZE);

@@ -17,7 +17,7 @@
 #define SVM_FLUSH_ASID 0x40u
 #define MSR_TSC_RATIO 0xc0000104
 #define TSC_RATIO_ONE (1ull << 32)	/* the service VM's */
-extern u32 svm_features;
+extern u32 svm_features, svm_shadow_lost;	/* 1: QEMU's emulator, see shadow_in() */
 
 extern u64 svm_iopm_pa, svm_guest_msrpm_pa;
 
