@@ -52,23 +52,6 @@ static inline bool compat_immediate_exit(const struct kvm_run *run)
 #endif
 }
 
-/* Have Linux bring in one page of another process: 1, or not. mm is held. The list of areas went in 6.5. */
-static inline long compat_fault_in(struct mm_struct *mm, unsigned long hva, unsigned int flags)
-{
-	int locked = 1;
-	long n;
-
-	mmap_read_lock(mm);
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)
-	n = get_user_pages_remote(mm, hva, 1, flags, NULL, &locked);
-#else
-	n = get_user_pages_remote(mm, hva, 1, flags, NULL, NULL, &locked);
-#endif
-	if (locked)
-		mmap_read_unlock(mm);
-	return n;
-}
-
 /* Dead numbers that KVM answered by name until they left the header. */
 #ifndef KVM_TRACE_ENABLE
 #define KVM_TRACE_ENABLE 0x4008ae06

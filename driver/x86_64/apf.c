@@ -120,14 +120,30 @@ static void worker_done(struct fault *f)
 		fault_free(f);
 }
 
+/*
+ * Not by get_user_pages_remote(): while a userfaultfd is being closed, that goes round
+ * and round with the lock that the close waits for (until Linux 6.15), and a worker
+ * cannot be killed.
+ */
+static bool fault_in(struct mm_struct *mm, unsigned long hva, unsigned int flags)
+{
+	bool unlocked;
+	int rc;
+
+	mmap_read_lock(mm);
+	rc = fixup_user_fault(mm, hva, flags, &unlocked);
+	mmap_read_unlock(mm);
+	return !rc;
+}
+
 static void worker(struct work_struct *work)
 {
 	struct fault *f = container_of(work, struct fault, work);
 	struct mm_struct *mm = f->mm;
 
 	/* Writable where that may be: see page_is_blank() in map.c. */
-	if (!f->may_write || compat_fault_in(mm, f->hva, FOLL_WRITE) != 1)
-		compat_fault_in(mm, f->hva, 0);
+	if (!f->may_write || !fault_in(mm, f->hva, FAULT_FLAG_WRITE))
+		fault_in(mm, f->hva, 0);
 	worker_done(f);
 	mmput(mm);
 }
