@@ -4,18 +4,22 @@
  * readings round and look for a step back. Static; runs in the guest and in the
  * service VM, whose figures test/vm/machine compares.
  *
- * usage: clock SECONDS THREADS
+ * usage: clock SECONDS THREADS [REST]
+ * With REST a thread sleeps so many microseconds after each 1,000 readings. SIGTERM ends it before its time.
  * Prints "nanoseconds ticks"; status 1 after a step back.
  */
 #include <pthread.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 #include <x86intrin.h>
 
 static volatile uint64_t newest;
 static volatile int stop, back;
+static unsigned int rest_us;
 
 static uint64_t now(clockid_t clock)
 {
@@ -28,6 +32,8 @@ static uint64_t now(clockid_t clock)
 /* What any thread has read before this thread's reading must not be later than it. */
 static void *watch(void *unused)
 {
+	unsigned int n = 0;
+
 	while (!stop) {
 		uint64_t seen = __atomic_load_n(&newest, __ATOMIC_SEQ_CST);
 		uint64_t mine = now(CLOCK_MONOTONIC);
@@ -39,6 +45,8 @@ static void *watch(void *unused)
 		while (mine > seen && !__atomic_compare_exchange_n(&newest, &seen, mine, 0, __ATOMIC_SEQ_CST,
 								   __ATOMIC_SEQ_CST))
 			;
+		if (rest_us && ++n % 1000 == 0)
+			usleep(rest_us);
 	}
 	return unused;
 }
@@ -60,6 +68,8 @@ static void sample(uint64_t *clock, uint64_t *tsc)
 	}
 }
 
+static void on_term(int unused) { (void)unused; }
+
 int main(int argc, char **argv)
 {
 	int seconds = argc > 1 ? atoi(argv[1]) : 10, threads = argc > 2 ? atoi(argv[2]) : 4, i;
@@ -67,6 +77,8 @@ int main(int argc, char **argv)
 	uint64_t clock[2], tsc[2];
 	pthread_t id[16];
 
+	rest_us = argc > 3 ? atoi(argv[3]) : 0;
+	signal(SIGTERM, on_term);
 	sample(&clock[0], &tsc[0]);
 	for (i = 0; i < threads && i < 16; i++)
 		pthread_create(&id[i], NULL, watch, NULL);
