@@ -12,7 +12,6 @@
 #include <linux/eventfd.h>
 #include <linux/hrtimer.h>
 #include <linux/kvm.h>
-#include <linux/mm.h>
 #include <linux/version.h>
 
 /* smp_send_reschedule() traces since 6.4, and wants this from those who call it. */
