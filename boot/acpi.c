@@ -248,6 +248,7 @@ static void seal(void *bytes, u32 size, u8 *sum)
 int acpi_build_wakeup(const struct boot_info *info, u64 dest_pa, u64 dest_size, u64 mailbox_pa)
 {
 	struct madt_wakeup wakeup = { { MADT_WAKEUP, sizeof(wakeup) }, 0, 0, mailbox_pa };
+	u32 wakeup_bytes = mailbox_pa ? sizeof(wakeup) : 0;
 	u8 *dest = phys_to_virt(dest_pa);
 	struct tables t;
 	struct rsdp *rsdp = (struct rsdp *)dest;
@@ -258,15 +259,15 @@ int acpi_build_wakeup(const struct boot_info *info, u64 dest_pa, u64 dest_size, 
 	if (err)
 		return err;
 	madt_at = align_up(root_at + t.root->length, 16);
-	if (madt_at + t.madt->table.length + sizeof(wakeup) > dest_size)
+	if (madt_at + t.madt->table.length + wakeup_bytes > dest_size)
 		return bad_acpi("the tables are too large to copy");
 	root = (struct table *)(dest + root_at);
 	madt = (struct table *)(dest + madt_at);
 	madt_pa = dest_pa + madt_at;
 
 	memcpy(madt, t.madt, t.madt->table.length);
-	memcpy((u8 *)madt + madt->length, &wakeup, sizeof(wakeup));
-	madt->length += sizeof(wakeup);
+	memcpy((u8 *)madt + madt->length, &wakeup, wakeup_bytes);
+	madt->length += wakeup_bytes;
 	seal(madt, madt->length, &madt->checksum);
 
 	memcpy(root, t.root, t.root->length);

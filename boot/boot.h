@@ -152,7 +152,7 @@ int acpi_cpus(const struct boot_info *info, u32 *apic_ids, unsigned int max);
 /*
  * acpi.c: writes RSDP, root table and MADT copies to [dest_pa, + dest_size),
  * below 4 GiB, page aligned, reserved by the caller; the MADT copy has a multiprocessor
- * wakeup structure for mailbox_pa. The RSDP copy is at dest_pa itself: give
+ * wakeup structure for mailbox_pa, unless that is 0. The RSDP copy is at dest_pa itself: give
  * that to linux_load. Firmware's tables stay as they are.
  */
 int acpi_build_wakeup(const struct boot_info *info, u64 dest_pa, u64 dest_size, u64 mailbox_pa);

@@ -53,8 +53,7 @@ extern u8 image_start[], text_end[], rodata_end[], init_start[], init_end[], dat
 u8 boot_block[CPU_BLOCK_BYTES] __attribute__((aligned(CPU_BLOCK_BYTES)));
 void boot_main(u32 magic, u32 mbi);
 
-static void die(const char *what) __attribute__((noinline, noreturn));
-static void die(const char *what)
+static NOINLINE NORETURN void die(const char *what)
 {
 	if (what)
 		log_print("tenon: cannot start: %s\n", what);
@@ -209,7 +208,7 @@ static void ap_main(void)
 	struct cpu *cpu = cpu_this();
 
 	cpu_set_up(cpu);
-	service_wait(cpu);
+	backend->service_wait(cpu);
 	backend->service_loop(cpu);
 }
 
@@ -256,8 +255,7 @@ static void release_init(void)
 }
 
 /* Not boot code itself: it takes boot code away. */
-static void start_service(struct cpu *cpu, u64 entry) __attribute__((noinline, noreturn));
-static void start_service(struct cpu *cpu, u64 entry)
+static NOINLINE NORETURN void start_service(struct cpu *cpu, u64 entry)
 {
 	struct service_entry e = { entry, handoff_pa + HANDOFF_SCRATCH, service_identity_cr3 };
 

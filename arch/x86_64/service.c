@@ -277,7 +277,7 @@ INIT void service_handoff_init(u64 pa)
 	u32 i;
 
 	memset(phys_to_virt(pa), 0, HANDOFF_ACPI);
-	service_mailbox_pa = pa + HANDOFF_MAILBOX;
+	service_mailbox_pa = backend->service_wait == mailbox_wait ? pa + HANDOFF_MAILBOX : 0;
 	service_identity_cr3 = virt_to_phys(pml4);
 	pml4[0] = virt_to_phys(pdpt) | IDENTITY_TABLE;
 	for (i = 0; i < 4; i++)
@@ -286,7 +286,7 @@ INIT void service_handoff_init(u64 pa)
 		pd[i] = (u64)i * BLOCK_SIZE | IDENTITY_LEAF;
 }
 
-void service_wait(struct cpu *cpu)
+void mailbox_wait(struct cpu *cpu)
 {
 	struct mailbox *box = phys_to_virt(service_mailbox_pa);
 	struct service_entry entry = { .cr3 = service_identity_cr3 };

@@ -21,7 +21,6 @@
 #define ICR_INIT 0x500u
 #define ICR_STARTUP 0x600u
 #define ICR_ASSERT 0x4000u
-#define ICR_LEVEL 0x8000u
 #define ICR_PENDING 0x1000u
 
 struct cpu *cpus[MAX_CPUS];
@@ -120,9 +119,7 @@ INIT u32 smp_start(u64 page, void (*entry)(void))
 		w->gdt = (u32)virt_to_phys(early_gdt);
 		w->stack = (u64)cpus[i] + CPU_BLOCK_BYTES;
 		w->entry = (u64)entry;
-		icr_send(cpus[i]->apic_id, ICR_INIT | ICR_ASSERT | ICR_LEVEL);
-		delay(200);
-		icr_send(cpus[i]->apic_id, ICR_INIT | ICR_LEVEL);
+		icr_send(cpus[i]->apic_id, ICR_INIT | ICR_ASSERT);
 		delay(10000);
 		for (k = 0; k < 2 && READ_ONCE(cpus[i]->state) == CPU_ABSENT; k++) {
 			icr_send(cpus[i]->apic_id, ICR_STARTUP | ICR_ASSERT | (u32)(page >> 12));

@@ -74,8 +74,7 @@ static void print_address(u64 address)
 }
 
 /* The log's last lines, which say why; where it was; and no further. */
-static void stop(u64 rip, u64 rbp) NORETURN;
-static void stop(u64 rip, u64 rbp)
+static NORETURN void stop(u64 rip, u64 rbp)
 {
 	u64 base = (u64)cpu_this();
 	u32 i;

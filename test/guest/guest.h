@@ -145,6 +145,7 @@ void block_give(u64 pa);
 
 /* The second CPU. 0, or 1: there is none or it does not come. */
 int second_start(void);
+int second_mailbox(void);			/* it starts by the mailbox: INIT is dropped; 0: by start-up IPIs */
 void second_run(void (*fn)(u64), u64 arg);	/* there, while this CPU goes on */
 int second_wait(u64 ms);			/* 0, or 1: it is not done after that long */
 void second_lost(void);				/* it left its loop: second_start() may bring it back */
@@ -152,6 +153,10 @@ int second_gone(u64 ms);			/* 0, or 1: it has not left its loop after that long 
 #define SECOND_MS 20000
 
 void delay_ms(u64 ms);
+#define IPI_INIT 0x500u
+#define IPI_STARTUP 0x600u
+#define IPI_ASSERT 0x4000u
+#define IPI_LEVEL 0x8000u
 void ipi_send(u32 apic_id, u32 command);	/* the low half of the command register */
 void nmi_send(u32 apic_id);
 void power_off(u32 code) __attribute__((noreturn));

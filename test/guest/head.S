@@ -6,7 +6,8 @@
  * header, then the image itself, entered in 64-bit mode at its byte 0x200 with
  * RSI = boot_params (Linux's x86 boot protocol 2.15). It is linked for the
  * preferred address and cannot run elsewhere: guest_main() checks that.
- * The second CPU comes through the wakeup mailbox, also in 64-bit mode.
+ * The second CPU comes through the wakeup mailbox, also in 64-bit mode; or by a
+ * start-up IPI, in real mode: startup_code is copied to STARTUP_PAGE then.
  */
 #include "layout.h"
 
@@ -54,7 +55,45 @@ second_entry:
 1:	hlt
 	jmp	1b
 
+	.section .rodata, "a"
+	.globl	startup_code, startup_cr3, startup_end
+	.code16
+startup_code:
+	cli
+	movw	%cs, %ax
+	movw	%ax, %ds
+	lgdtl	startup_gdtr - startup_code
+	movl	$0x20, %eax		/* PAE */
+	movl	%eax, %cr4
+	movl	startup_cr3 - startup_code, %eax
+	movl	%eax, %cr3
+	movl	$0xc0000080, %ecx
+	xorl	%edx, %edx
+	movl	$0x900, %eax		/* LME, NXE */
+	wrmsr
+	movl	$0x80010031, %eax	/* PG, WP, NE, ET, PE: straight to long mode */
+	movl	%eax, %cr0
+	ljmpl	$SEL_CODE, $startup_long
+	.code64
+	.balign	8
+startup_gdtr:
+	.word	23
+	.long	startup_gdt
+	.balign	8
+startup_cr3:
+	.long	0
+startup_end:
+	.balign	8
+startup_gdt:
+	.quad	0, 0x00af9b000000ffff, 0x00cf93000000ffff
+
 	.text
+startup_long:
+	movl	$SEL_DATA, %eax
+	movl	%eax, %ss
+	movl	%eax, %ds
+	movl	%eax, %es
+	jmp	second_entry
 /*
  * int try_call(void (*fn)(u64), u64 arg): the vector of the exception that
  * ended fn, or -1. Kept on the stack: what a C caller expects to find again.

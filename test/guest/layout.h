@@ -4,6 +4,7 @@
 #define GUEST_LAYOUT_H
 
 #define GUEST_BASE 0x4000000
+#define STARTUP_PAGE 0x8000	/* where a start-up IPI sends the second CPU */
 #define SEL_CODE 0x08
 #define SEL_DATA 0x10
 #define SEL_USER_DATA 0x18

@@ -3,8 +3,8 @@
  * machine.c - what the loader tells (memory map, command line, ACPI), free
  * memory in 2 MiB blocks, the second CPU and the end.
  *
- * The second CPU waits in ACPI's wakeup mailbox, which the MADT names (ACPI
- * 6.4, 5.2.12.19); once here it waits for jobs.
+ * The second CPU waits in ACPI's wakeup mailbox, if the MADT names one (ACPI
+ * 6.4, 5.2.12.19), else for INIT and start-up IPIs; once here it waits for jobs.
  */
 #include "guest.h"
 
@@ -28,7 +28,7 @@ static u64 blocks[MAX_BLOCKS];
 static u32 block_count;
 static u32 second_alive;
 
-extern u8 image_end[], second_entry[];
+extern u8 image_end[], second_entry[], startup_code[], startup_cr3[], startup_end[];
 void second_main(void);
 
 static void blocks_find(void)
@@ -107,21 +107,22 @@ static const u8 *madt_find(void)
 	return NULL;
 }
 
-/* The mailbox, and the id of a CPU that is not this one. */
-static struct mailbox *mailbox_find(u32 *apic_id)
+/* The mailbox or NULL, and the id of a CPU that is not this one. 0: there is none. */
+static int second_find(struct mailbox **box, u32 *apic_id)
 {
 	const u8 *madt = madt_find();
-	struct mailbox *box = NULL;
 	int found = 0;
 	u32 at;
 
+	*box = NULL;
+
 	for (at = 44; madt && at < *(const u32 *)(madt + 4) && madt[at + 1]; at += madt[at + 1]) {
 		if (madt[at] == MADT_WAKEUP)
-			box = (struct mailbox *)*(const u64 *)(madt + at + 8);
+			*box = (struct mailbox *)*(const u64 *)(madt + at + 8);
 		if (madt[at] == MADT_LAPIC && (madt[at + 4] & 1) && madt[at + 3] != cpu[0].apic_id && !found++)
 			*apic_id = madt[at + 3];
 	}
-	return found ? box : NULL;
+	return found;
 }
 
 /* ---- the second CPU ---- */
@@ -134,6 +135,31 @@ void delay_ms(u64 ms)
 		relax();
 }
 
+/* As Linux does (SDM vol. 3, 9.4.4). The second start-up IPI finds the CPU running, and is nothing to it. */
+static void startup_send(u32 id)
+{
+	u64 cr3;
+
+	asm("mov %%cr3, %0" : "=r"(cr3));
+	memcpy((void *)STARTUP_PAGE, startup_code, (u64)(startup_end - startup_code));
+	*(u32 *)(STARTUP_PAGE + (u64)(startup_cr3 - startup_code)) = (u32)cr3;
+	ipi_send(id, IPI_INIT | IPI_LEVEL | IPI_ASSERT);
+	ipi_send(id, IPI_INIT | IPI_LEVEL);
+	delay_ms(10);
+	ipi_send(id, IPI_STARTUP | IPI_ASSERT | STARTUP_PAGE >> 12);
+	delay_ms(1);
+	ipi_send(id, IPI_STARTUP | IPI_ASSERT | STARTUP_PAGE >> 12);
+}
+
+int second_mailbox(void)
+{
+	struct mailbox *box;
+	u32 id;
+
+	second_find(&box, &id);
+	return box != NULL;
+}
+
 int second_start(void)
 {
 	struct mailbox *box;
@@ -141,12 +167,15 @@ int second_start(void)
 
 	if (second_alive)
 		return 0;
-	box = mailbox_find(&id);
-	if (!box)
+	if (!second_find(&box, &id))
 		return 1;
-	box->apic_id = id;
-	box->vector = (u64)second_entry;
-	__atomic_store_n(&box->command, 1, __ATOMIC_RELEASE);
+	if (box) {
+		box->apic_id = id;
+		box->vector = (u64)second_entry;
+		__atomic_store_n(&box->command, 1, __ATOMIC_RELEASE);
+	} else {
+		startup_send(id);
+	}
 	for (i = 0; i < SECOND_MS && !READ_ONCE(second_alive); i++)
 		delay_ms(1);
 	return !READ_ONCE(second_alive);

@@ -153,6 +153,12 @@ static void round_trip(int xsdt)
 	CHECK(((const struct madt_wakeup *)last)->mailbox_pa == MAILBOX_PA);
 	build(xsdt);
 	CHECK(TOLD(acpi_build_wakeup(&info, DEST_PA, 100, MAILBOX_PA)) < 0);
+
+	/* Without a mailbox the copy says what firmware says. */
+	CHECK(TOLD(acpi_build_wakeup(&info, DEST_PA, DEST_BYTES, 0)) == 0);
+	memcpy(info.rsdp, phys + DEST_PA, 36);
+	CHECK(find_tables(&info, &t) == 0 && !memcmp(t.madt, phys + madt_pa, t.madt->table.length));
+	build(xsdt);
 }
 
 TEST(boot_acpi_defects)

@@ -42,6 +42,7 @@ static void machine_whole(void)
 		capability[i] = ALL;
 	capability[0] = BASIC_TRUE_CONTROLS;
 	capability[MSR_VMX_EPT_VPID - FIRST] = EPT_VPID_NEEDED;
+	capability[MSR_VMX_MISC - FIRST] = MISC_WAIT_SIPI;
 }
 
 static const struct lack {
@@ -64,6 +65,7 @@ static const struct lack {
 	{ "write-back tables", MSR_VMX_EPT_VPID, EPT_VPID_NEEDED & ~(1ull << 14), "a part of EPT and VPID" },
 	{ "INVEPT of one", MSR_VMX_EPT_VPID, EPT_VPID_NEEDED & ~(1ull << 25), "a part of EPT and VPID" },
 	{ "INVVPID of all", MSR_VMX_EPT_VPID, EPT_VPID_NEEDED & ~(1ull << 42), "a part of EPT and VPID" },
+	{ "the state wait-for-SIPI", MSR_VMX_MISC, ~MISC_WAIT_SIPI, "start-up IPIs" },
 	{ "virtual NMIs", MSR_VMX_TRUE_PIN, ALL & ~((u64)PIN_VIRTUAL_NMI << 32), "lacks a control" },
 	{ "the TPR shadow", MSR_VMX_TRUE_PROC, ALL & ~((u64)PROC_TPR_SHADOW << 32), "lacks a control" },
 	{ "loading of EFER", MSR_VMX_TRUE_ENTRY, ALL & ~((u64)ENTRY_LOAD_EFER << 32), "lacks a control" },

@@ -270,7 +270,7 @@ TEST(mce_uncorrected)
 	EXPECT(msr_get(scene.vcpu, 0x17a, &value) && value == 5, "MCG_STATUS %#lx", value);
 	run_until(scene.vcpu, KVM_EXIT_HLT);
 	regs_get(scene.vcpu, &regs);
-	EXPECT((regs.rip - 1 - GUEST_STUBS) / STUB_BYTES == 18, "handler at %#llx", regs.rip);
+	EXPECT((regs.rip - STUB_HALTED - GUEST_STUBS) / STUB_BYTES == 18, "handler at %#llx", regs.rip);
 	/* Another while the first is in progress. */
 	IOCTL(scene.vcpu->fd, KVM_X86_SET_MCE, &e);
 	run_until(scene.vcpu, KVM_EXIT_SHUTDOWN);

@@ -78,8 +78,8 @@ unsigned int guest_trap(struct vcpu *vcpu)
 
 	run_until(vcpu, KVM_EXIT_HLT);
 	regs_get(vcpu, &regs);
-	offset = regs.rip - 1 - GUEST_STUBS;
-	REQUIRE(offset < 256 * STUB_BYTES && offset % STUB_BYTES == 0, "HLT at rip %#llx, not in a handler", regs.rip - 1);
+	offset = regs.rip - STUB_HALTED - GUEST_STUBS;
+	REQUIRE(offset < 256 * STUB_BYTES && offset % STUB_BYTES == 0, "HLT before rip %#llx, not in a handler", regs.rip);
 	return offset / STUB_BYTES;
 }
 

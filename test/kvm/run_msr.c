@@ -32,7 +32,7 @@ static int guest_msr(struct vcpu *vcpu, uint32_t index, int write, uint64_t *val
 	run_until(vcpu, KVM_EXIT_HLT);
 	regs_get(vcpu, &regs);
 	*value = (uint32_t)regs.rax | regs.rdx << 32;
-	stub = regs.rip - 1 - GUEST_STUBS;
+	stub = regs.rip - STUB_HALTED - GUEST_STUBS;
 	if (stub >= 256 * STUB_BYTES)
 		return DONE;
 	REQUIRE(stub == 13 * STUB_BYTES, "MSR %#x: exception %lu", index, stub / STUB_BYTES);
@@ -131,7 +131,7 @@ TEST(msr_read)
 	}
 }
 
-/* Addresses that are not canonical. */
+/* Addresses that are not canonical, for processors with five levels of page tables neither. */
 TEST(msr_canonical)
 {
 	static const uint32_t rows[] = { 0xc0000082, 0xc0000083, 0xc0000100, 0xc0000101, 0xc0000102, 0x175, 0x176 };
@@ -139,7 +139,7 @@ TEST(msr_canonical)
 
 	need_silicon();
 	for (unsigned int i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		uint64_t value = 0x0000800000000000;
+		uint64_t value = 0x8000000000000000;
 
 		EXPECT(guest_msr(vcpu, rows[i], 1, &value) == FAULTED, "%#x: the write does not fault", rows[i]);
 	}

@@ -169,8 +169,8 @@ void cpuid_set(struct vcpu *vcpu, const struct kvm_cpuid2 *table)
 /* One handler per vector: HLT tells the VMM which by its address, IRET goes back. */
 static void write_stubs(uint8_t *memory, int bits)
 {
-	static const uint8_t wide[STUB_BYTES] = { 0xf4, 0x48, 0xcf, 0x90 };
-	static const uint8_t plain[STUB_BYTES] = { 0xf4, 0xcf, 0x90, 0x90 };
+	static const uint8_t wide[STUB_BYTES] = { 0x90, 0xf4, 0x48, 0xcf };
+	static const uint8_t plain[STUB_BYTES] = { 0x90, 0xf4, 0xcf, 0x90 };
 
 	for (unsigned int vector = 0; vector < 256; vector++)
 		memcpy(memory + GUEST_STUBS + vector * STUB_BYTES, bits == 64 ? wide : plain, STUB_BYTES);

@@ -22,13 +22,18 @@
 #define GUEST_CODE 0x1000ull
 #define GUEST_IDT 0x3000ull	/* real mode: its vectors are at 0 */
 #define GUEST_GDT 0x4000ull
-#define GUEST_STUBS 0x5000ull	/* 256 handlers of STUB_BYTES: HLT, then IRET */
+#define GUEST_STUBS 0x5000ull	/* 256 handlers of STUB_BYTES: NOP, HLT, IRET */
 #define GUEST_STACK 0x8000ull	/* grows down */
 #define GUEST_DATA 0x8000ull	/* the test's own, to 0x10000 */
 #define GUEST_TABLES 0x10000ull	/* six pages */
 #define GUEST_FREE 0x20000ull
 #define GUEST_MEMORY 0x200000ull
 #define STUB_BYTES 4u
+/*
+ * RIP behind a handler's HLT. The NOP is for Bochs 3.0 and 3.1: with two CPUs they give an exit of a handler's first
+ * instruction the RIP before the exception.
+ */
+#define STUB_HALTED 2u
 
 #define CS_SELECTOR 0x8
 #define DS_SELECTOR 0x10

@@ -25,7 +25,7 @@ struct gprs {
 /* Life of a CPU of the service VM. */
 enum cpu_state {
 	CPU_ABSENT,	/* not started yet */
-	CPU_WAITING,	/* in the hypervisor, polling the ACPI wakeup mailbox */
+	CPU_WAITING,	/* until the service VM starts it: SVM polls the wakeup mailbox, VMX waits for a start-up IPI */
 	CPU_SERVICE,	/* runs the service VM (or a user VM that it entered) */
 };
 

@@ -48,10 +48,10 @@ extern u64 service_generation;
 int service_fault(u64 gpa);
 
 /*
- * ACPI's multiprocessor wakeup mailbox (ACPI 6.4, 5.2.12.19): waits until Linux
- * wants this CPU, and makes it ready to enter there.
+ * For a backend that cannot intercept start-up IPIs: ACPI's multiprocessor wakeup mailbox (ACPI 6.4, 5.2.12.19). Waits until
+ * Linux wants this CPU, and makes it ready to enter there.
  */
-void service_wait(struct cpu *cpu);
+void mailbox_wait(struct cpu *cpu);
 
 /* 1 if a variable range of this base and mask touches the hypervisor's memory. */
 int service_covers_hypervisor(u64 base, u64 mask);
@@ -59,7 +59,7 @@ int service_covers_hypervisor(u64 base, u64 mask);
 /* The page of low memory with mailbox and identity tables that Linux keeps reserved. */
 void service_handoff_init(u64 pa);
 extern u64 service_identity_cr3;
-extern u64 service_mailbox_pa;
+extern u64 service_mailbox_pa;		/* 0: the backend takes start-up IPIs */
 
 #define HANDOFF_MAILBOX 0u
 #define HANDOFF_TABLES 4096u		/* six pages */

@@ -58,11 +58,11 @@ static void service_hypercall(struct cpu *cpu)
 	*rax = (u64)hypercall(cpu, *rax, cpu->regs.rdi);
 }
 
-/* What a PC answers a triple fault with, which is also Linux's last way to restart. */
+/* What a PC answers a triple fault or an INIT of its boot CPU with, which is also Linux's last way to restart. */
 static void service_reset(struct cpu *cpu)
 {
 	console_take();
-	log_print("tenon: CPU %u: triple fault of the service VM: reset\n", cpu->index);
+	log_print("tenon: CPU %u: the service VM ended in a triple fault or an INIT: reset\n", cpu->index);
 	for (;;) {
 		outb(0xcf9, 2);
 		outb(0xcf9, 6);
@@ -89,8 +89,8 @@ static void service_touch(struct cpu *cpu, u64 gpa, u64 event)
 
 /*
  * Linux takes a CPU off line by WBINVD and then HLT for ever (MWAIT on Intel's),
- * both with interrupts off. It never arms the wakeup mailbox again, so we bring
- * the CPU back there ourselves: WBINVD with IF = 0 makes HLT exit.
+ * both with interrupts off. It never arms the wakeup mailbox again, and nothing
+ * wakes such a CPU but its start: it waits for that. WBINVD with IF = 0 makes HLT exit.
  */
 static void service_wbinvd(struct cpu *cpu)
 {
@@ -105,7 +105,7 @@ static void service_hlt(struct cpu *cpu)
 	service_sleep(cpu, 0);
 	if (service_rflags(cpu) & RFLAGS_IF)
 		return;			/* an ordinary idle HLT: executed again, without us */
-	service_wait(cpu);
+	backend->service_wait(cpu);
 }
 
 /* INVD would drop our own dirty lines: WBINVD does what it is for, safely. */

@@ -90,6 +90,7 @@ struct backend {
 	void (*maps_init)(struct pool *pool);		/* boot: what all CPUs share */
 	void (*cpu_enable)(struct cpu *cpu);
 	void (*service_init)(struct cpu *cpu, const struct service_entry *e);
+	void (*service_wait)(struct cpu *cpu);		/* a CPU that is not started: until the service VM starts it */
 	void (*service_loop)(struct cpu *cpu) NORETURN;
 	int (*vcpu_init)(struct vcpu *v);		/* 0 or -ENOMEM */
 	int (*run)(struct cpu *cpu, struct vcpu *v);	/* KVM_RUN, 0: takes over the exit page, stays in the guest until there is an exit for the driver */

@@ -73,10 +73,12 @@ static void service_nmi(struct cpu *cpu)
 		service_inject(cpu, VECTOR_NMI, EVENT_NMI, 0);
 }
 
-/* Held while GIF = 0; with VM_CR.R_INIT the window turns it into #SX, which the IDT drops. */
+/* Held while GIF = 0; with VM_CR.R_INIT the window turns it into #SX, which the IDT drops. The boot CPU's: as in vmx/. */
 static void service_init_signal(struct cpu *cpu)
 {
 	svm_nmi_window();
+	if (rdmsr(MSR_APIC_BASE) & APIC_BASE_BOOT)
+		service_reset(cpu);
 	log_print("tenon: CPU %u: an INIT was dropped\n", cpu->index);
 }
 

@@ -161,6 +161,7 @@ const struct backend svm_backend = {
 	.maps_init = svm_maps_init,
 	.cpu_enable = svm_cpu_enable,
 	.service_init = svm_service_init,
+	.service_wait = mailbox_wait,
 	.service_loop = svm_service_loop,
 	.vcpu_init = svm_vcpu_init,
 	.run = svm_run,

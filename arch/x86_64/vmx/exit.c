@@ -166,7 +166,7 @@ static int exit_cr0(struct vcpu *v, u64 q)
 	return 0;
 }
 
-/* Unlike an interrupt, an NMI and a machine check are gone from the processor with the exit. */
+/* Unlike an interrupt, an NMI, a machine check and an INIT are gone from the processor with the exit. */
 static int exit_attention(struct cpu *cpu, struct vcpu *v, u32 what)
 {
 	__atomic_fetch_or(&cpu->attention, what, __ATOMIC_RELAXED);
@@ -177,6 +177,12 @@ static int exit_nmi(struct cpu *cpu, struct vcpu *v)
 {
 	vmx_nmi_unblock();
 	return vmx_kick_taken(cpu) ? 0 : exit_attention(cpu, v, ATTENTION_NMI);
+}
+
+/* INIT is the service VM's: a CPU of it is taken away. */
+static int exit_init(struct cpu *cpu, struct vcpu *v)
+{
+	return exit_attention(cpu, v, ATTENTION_INIT);
 }
 
 /* An NMI came just before the entry. */
@@ -323,7 +329,7 @@ static const struct exit_row exits[REASON_COUNT] = {
 	[REASON_EXCEPTION_NMI] = { exit_exception, EXIT_EXCEPTION },
 	[REASON_INTR] = { exit_interrupt, EXIT_INTR },
 	[REASON_TRIPLE_FAULT] = { exit_shutdown, EXIT_SHUTDOWN },
-	[REASON_INIT] = { exit_interrupt, EXIT_INTR },
+	[REASON_INIT] = { exit_init, EXIT_INTR },
 	[REASON_TASK_SWITCH] = { exit_task_switch, EXIT_TASK },
 	[REASON_INTR_WINDOW] = { exit_intr_window, EXIT_IRQ_WINDOW },
 	[REASON_NMI_WINDOW] = { exit_nmi_window, EXIT_OTHER },

@@ -120,18 +120,33 @@ static void nmi_window(int on)
 	vmwrite(VMCS_PROC, on ? proc | PROC_NMI_WINDOW : proc & ~(u64)PROC_NMI_WINDOW);
 }
 
+/*
+ * INIT exits, changes nothing (26.2), and is held off in VMX root. The boot CPU's is a reset of the machine: so
+ * some chipsets answer the keyboard controller's. One that was held off behind the SIPI finds the CPU at its
+ * start still.
+ */
+static void service_init_signal(struct cpu *cpu)
+{
+	if (rdmsr(MSR_APIC_BASE) & APIC_BASE_BOOT)
+		service_reset(cpu);
+	if (vmread(VMCS_GUEST_RIP) || vmread(VMCS_GUEST_CR0) & CR0_PE)
+		vmx_service_wait(cpu);
+}
+
 /* What came for the service VM while it did not run. One kick of ours is consumed; any other NMI goes on to Linux. */
 static void service_attention(struct cpu *cpu)
 {
 	u32 what = __atomic_exchange_n(&cpu->attention, 0, __ATOMIC_ACQ_REL);
 
-	if (what & ATTENTION_MC) {
+	if ((what & ATTENTION_NMI) && vmx_kick_taken(cpu))
+		what &= ~ATTENTION_NMI;
+	if (what & ATTENTION_INIT)
+		service_init_signal(cpu);
+	else if (what & ATTENTION_MC)
 		service_inject(cpu, VECTOR_MC, EVENT_EXCEPTION, 0);
+	else if (!what)
 		return;
-	}
-	if (vmx_kick_taken(cpu))
-		return;
-	if ((vmread(VMCS_ENTRY_EVENT) & EVENT_VALID) ||
+	else if ((vmread(VMCS_ENTRY_EVENT) & EVENT_VALID) ||
 	    (vmread(VMCS_GUEST_INTERRUPTIBILITY) & (BLOCKED_NMI | BLOCKED_SHADOW)))
 		nmi_window(1);
 	else
@@ -149,12 +164,6 @@ static void service_nmi_window(struct cpu *cpu)
 {
 	nmi_window(0);
 	service_inject(cpu, VECTOR_NMI, EVENT_NMI, 0);
-}
-
-/* INIT is blocked in VMX root and exits here; nothing of Linux's start-up needs it (service_wait()). */
-static void service_init_signal(struct cpu *cpu)
-{
-	log_print("tenon: CPU %u: an INIT was dropped\n", cpu->index);
 }
 
 /* One that wakes for interrupts in spite of IF = 0 (ECX bit 0) is idle, not dead. */

@@ -21,6 +21,7 @@
 #define FEATURE_VMX 0x4u
 #define MSR_ARCH_CAPABILITIES 0x10a
 #define MSR_VMX_BASIC 0x480
+#define MSR_VMX_MISC 0x485
 #define MSR_VMX_CR0_FIXED0 0x486
 #define MSR_VMX_CR4_FIXED0 0x488
 #define MSR_VMX_PROC2 0x48b
@@ -31,6 +32,7 @@
 #define MSR_VMX_TRUE_ENTRY 0x490
 
 #define BASIC_TRUE_CONTROLS (1ull << 55)
+#define MISC_WAIT_SIPI (1ull << 8)
 /* Four levels, write-back tables, 2 MiB leaves; INVEPT of one and of all; INVVPID of all. */
 #define EPT_VPID_NEEDED (1ull << 6 | 1ull << 14 | 1ull << 16 | 1ull << 20 | 1ull << 25 | 1ull << 26 | \
 			 1ull << 32 | 1ull << 42)
@@ -102,6 +104,8 @@ static INIT const char *vmx_missing(void)
 		return "this CPU has VT-x and EPT but no \"unrestricted guest\"";
 	if (!(proc2 & PROC2_VPID) || (rdmsr(MSR_VMX_EPT_VPID) & EPT_VPID_NEEDED) != EPT_VPID_NEEDED)
 		return "this CPU's VT-x has no VPIDs, or lacks a part of EPT and VPID that is needed";
+	if (!(rdmsr(MSR_VMX_MISC) & MISC_WAIT_SIPI))
+		return "this CPU's VT-x cannot wait for start-up IPIs (nested in KVM: it takes Linux 5.11 or later there)";
 	if (controls_missing())
 		return "this CPU's VT-x lacks a control that is needed";
 	return NULL;
@@ -154,7 +158,7 @@ static INIT u32 timer_ticks(void)
 
 	for (i = 0; i < 1000; i++)
 		inb(0x80);
-	vmx_timer_shift = rdmsr(0x485) & 31;
+	vmx_timer_shift = rdmsr(MSR_VMX_MISC) & 31;
 	return (u32)min_u64((rdtsc() - start) * 10 >> vmx_timer_shift, 0xffffffff);
 }
 
@@ -320,6 +324,66 @@ void vmx_service_init(struct cpu *cpu, const struct service_entry *e)
 		cpu->syscall_msr[i] = rdmsr(MSR_STAR + i);
 }
 
+/* What INIT makes 0, beside segment bases; MSRs keep their values, but for EFER (10.1.1, table 10-1). */
+static const u16 init_fields[] = {
+	VMCS_ENTRY_EVENT, VMCS_CR0_SHADOW, VMCS_GUEST_INTERRUPTIBILITY, VMCS_GUEST_PENDING_DEBUG, VMCS_GUEST_GDTR_BASE,
+	VMCS_GUEST_IDTR_BASE, VMCS_GUEST_RSP, VMCS_GUEST_RIP, VMCS_GUEST_CR3, VMCS_GUEST_EFER,
+};
+
+/* The state after INIT, in real mode (unrestricted guest), asleep until a SIPI. CR0.CD and NW stay as they are (27.3.2.1). */
+static void init_state(struct cpu *cpu)
+{
+	u32 i;
+
+	for (i = 0; i < ARRAY_SIZE(init_fields); i++)
+		vmwrite(init_fields[i], 0);
+	for (i = VSEG_ES; i <= VSEG_GS; i++)
+		segment_set(i, 0, 0x93, 0xffff);
+	segment_set(VSEG_LDTR, 0, 0x82, 0xffff);
+	segment_set(VSEG_TR, 0, 0x8b, 0xffff);
+	vmwrite(VMCS_GUEST_GDTR_LIMIT, 0xffff);
+	vmwrite(VMCS_GUEST_IDTR_LIMIT, 0xffff);
+	vmwrite(VMCS_PROC, vmx_service_controls.proc);
+	vmwrite(VMCS_ENTRY, vmx_service_controls.entry);
+	vmwrite(VMCS_GUEST_CR0, CR0_ET | CR0_NE);
+	vmwrite(VMCS_GUEST_CR4, CR4_VMXE);
+	vmwrite(VMCS_GUEST_DR7, 0x400);
+	vmwrite(VMCS_GUEST_RFLAGS, RFLAGS_FIXED);
+	vmwrite(VMCS_GUEST_ACTIVITY, ACTIVITY_WAIT_SIPI);
+	memset(&cpu->regs, 0, sizeof(cpu->regs));
+	cpu->regs.rdx = cpuid(1, 0).eax;
+}
+
+/*
+ * A CPU that was not started yet, is off line, or got an INIT: until a start-up IPI exits, with its vector (26.2).
+ * All else is held off in that state, our kicks too: in_service stays 0.
+ */
+void vmx_service_wait(struct cpu *cpu)
+{
+	struct service_entry none = { 0 };
+
+	if (cpu->state == CPU_ABSENT)
+		vmx_service_init(cpu, &none);
+	init_state(cpu);
+	WRITE_ONCE(cpu->state, CPU_WAITING);
+	do {
+		switch (vmx_enter(&cpu->regs, &cpu->launched, &cpu->attention)) {
+		case ENTER_REFUSED:
+			vmx_failed("the entry of a CPU that waits for its start", cpu->vmcb_pa);
+		case ENTER_ATTENTION:	/* an NMI: to a bare CPU in this state it would not come either */
+			__atomic_store_n(&cpu->attention, 0, __ATOMIC_RELAXED);
+			vmx_kick_taken(cpu);
+			continue;
+		}
+		cpu->launched = 1;
+	} while (vmread(VMCS_EXIT_REASON) != REASON_SIPI);
+	vmwrite(VMCS_GUEST_ACTIVITY, 0);
+	vmwrite(VMCS_GUEST_INTERRUPTIBILITY, 0);	/* Bochs 2.7 saves what the state held off as blocked */
+	vmwrite(VMCS_GUEST_SELECTOR + 2 * VSEG_CS, (vmread(VMCS_QUALIFICATION) & 0xff) << 8);
+	vmwrite(VMCS_GUEST_BASE + 2 * VSEG_CS, (vmread(VMCS_QUALIFICATION) & 0xff) << 12);
+	WRITE_ONCE(cpu->state, CPU_SERVICE);
+}
+
 /* ---- user VMs: the table of operations; the functions are in guest.c ---- */
 
 /* Readable and executable always; memory type in bits 5:3, "ignore PAT" 6 (29.3.2). */
@@ -342,6 +406,7 @@ const struct backend vmx_backend = {
 	.maps_init = vmx_maps_init,
 	.cpu_enable = vmx_cpu_enable,
 	.service_init = vmx_service_init,
+	.service_wait = vmx_service_wait,
 	.service_loop = vmx_service_loop,
 	.vcpu_init = vmx_vcpu_init,
 	.run = vmx_run,

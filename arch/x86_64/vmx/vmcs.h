@@ -47,6 +47,9 @@ enum vmcs_field {
 
 enum vmcs_segment { VSEG_ES, VSEG_CS, VSEG_SS, VSEG_DS, VSEG_FS, VSEG_GS, VSEG_LDTR, VSEG_TR, VSEG_COUNT };
 
+/* VMCS_GUEST_ACTIVITY (25.4.2) */
+#define ACTIVITY_WAIT_SIPI 3u
+
 /* Access rights: type 3:0, S 4, DPL 6:5, P 7, AVL 12, L 13, D/B 14, G 15. */
 #define RIGHTS_UNUSABLE (1u << 16)
 

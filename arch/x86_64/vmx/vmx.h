@@ -137,6 +137,7 @@ extern u8 vmx_exit[], vmx_trap_nmi[];
 /* cpu->attention: what the service VM gets at its next entry. */
 #define ATTENTION_NMI 1u	/* an NMI that came in VMX root, or left a user VM */
 #define ATTENTION_MC 2u		/* a machine check that left a user VM */
+#define ATTENTION_INIT 4u	/* an INIT that left a user VM */
 
 /* RIP behind the instruction that exited; the interrupt shadow ends. */
 static inline void vmx_skip(void)
@@ -183,6 +184,7 @@ static inline int vmx_kick_taken(struct cpu *cpu)
 void vmx_vmcs_init(u64 pa, const struct vmx_controls *c);
 
 void vmx_service_init(struct cpu *cpu, const struct service_entry *e);
+void vmx_service_wait(struct cpu *cpu);
 void vmx_service_loop(struct cpu *cpu) NORETURN;
 extern const struct service_msr vmx_service_msrs[];
 
