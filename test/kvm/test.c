@@ -117,12 +117,23 @@ static void run(const struct test *test)
 	count(test, status);
 }
 
+/* The named ones, or all; -NAME leaves one out, and the tally says so. */
 static int wanted(const char *name, int argc, char **argv)
 {
-	for (int i = 1; i < argc; i++)
+	int all = 1;
+
+	for (int i = 1; i < argc; i++) {
 		if (!strcmp(argv[i], name))
 			return 1;
-	return argc < 2;
+		if (argv[i][0] != '-') {
+			all = 0;
+		} else if (!strcmp(argv[i] + 1, name)) {
+			printf("skip %s: left out by the command\n", name);
+			tally.skipped++;
+			return 0;
+		}
+	}
+	return all;
 }
 
 int test_main(const char *program, int argc, char **argv)
