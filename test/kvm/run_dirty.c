@@ -8,11 +8,8 @@
  * true copy. With a page-modification log the processor names them; the same
  * must come out on machines without.
  */
-#include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -201,45 +198,18 @@ GUEST(scatter, 64,
 	"1: imul $1103515245, %r8, %r8\n add $12345, %r8\n mov %r8, %rax\n shr $16, %rax\n and %rdx, %rax\n and $-4096, %rax\n"
 	"incl (%rsi,%rax)\n jmp 1b\n");
 
-struct runner {
-	struct vcpu *vcpu;
-	pthread_t thread;
-	volatile int stop;
-	int result;
-};
-
-static void nothing(int signal)
+static void writer_start(struct endless *r, struct vcpu *vcpu, unsigned int first, unsigned int pages)
 {
-	(void)signal;
-}
-
-static void *runner_loop(void *argument)
-{
-	struct runner *r = argument;
-
-	while (!r->stop && (!r->result || r->result == -EINTR))
-		r->result = run_try(r->vcpu);
-	return NULL;
-}
-
-static void runner_start(struct runner *r, struct vcpu *vcpu, unsigned int first, unsigned int pages)
-{
-	struct sigaction action = { .sa_handler = nothing };
 	struct kvm_regs regs = { .rip = GUEST_CODE, .rflags = 0x202, .rsi = WINDOW + first * PAGE, .rdx = pages * PAGE - 1, .r8 = 77 + first };
 
-	sigaction(SIGUSR1, &action, NULL);
 	regs_set(vcpu, &regs);
-	*r = (struct runner) { .vcpu = vcpu };
-	REQUIRE(!pthread_create(&r->thread, NULL, runner_loop, r), "pthread_create");
+	endless_start(r, vcpu);
 }
 
-static void runner_stop(struct runner *r)
+static void writer_stop(struct endless *r)
 {
-	r->stop = 1;
-	r->vcpu->run->immediate_exit = 1;
-	pthread_kill(r->thread, SIGUSR1);
-	pthread_join(r->thread, NULL);
-	REQUIRE(r->result == -EINTR, "the running vCPU ended with %d, exit %s", r->result, exit_name(r->vcpu->run->exit_reason));
+	endless_stop(r);
+	REQUIRE(!r->devices, "%lu writes were a device's", r->devices);
 }
 
 static unsigned int copy_dirty(struct vm *vm, const uint8_t *memory, uint8_t *copy)
@@ -267,7 +237,7 @@ TEST_LIMIT(dirty_copy_of_running, 240)
 {
 	struct vcpu *one = GUEST_CREATE(scatter, 64), *two = vcpu_create(one->vm, 1);
 	uint8_t *memory = map_pages(PAGES * PAGE), *copy = map_pages(PAGES * PAGE);
-	struct runner runners[2];
+	struct endless writers[2];
 	unsigned int named = 0;
 
 	NEED(one->vm->sys, KVM_CAP_IMMEDIATE_EXIT);
@@ -278,14 +248,14 @@ TEST_LIMIT(dirty_copy_of_running, 240)
 	slot_set(one->vm, 1, WINDOW, PAGES * PAGE, memory, KVM_MEM_LOG_DIRTY_PAGES);
 	for (unsigned int round = 0; round < 3; round++) {
 		one->run->immediate_exit = two->run->immediate_exit = 0;
-		runner_start(&runners[0], one, 0, PAGES);
-		runner_start(&runners[1], two, PAGES / 2, PAGES / 4);
+		writer_start(&writers[0], one, 0, PAGES);
+		writer_start(&writers[1], two, PAGES / 2, PAGES / 4);
 		for (unsigned int i = 0; i < 12; i++) {
 			usleep(3000);
 			named += copy_dirty(one->vm, memory, copy);
 		}
-		runner_stop(&runners[0]);
-		runner_stop(&runners[1]);
+		writer_stop(&writers[0]);
+		writer_stop(&writers[1]);
 		named += copy_dirty(one->vm, memory, copy);
 		compare(memory, copy, "after the last pass");
 	}

@@ -6,9 +6,7 @@
  * Invariant under test: a slot change is atomic for a running vCPU (the old
  * memory, then MMIO, then the new), and when the call returns nobody uses the old.
  */
-#include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -78,58 +76,6 @@ TEST(slot_move)
 
 /* ---- a vCPU in a thread of its own */
 
-struct runner {
-	struct vcpu *vcpu;
-	pthread_t thread;
-	volatile int stop;
-	volatile unsigned long exits;
-	volatile int result;
-	volatile uint32_t reason;
-};
-
-static void nothing(int signal)
-{
-	(void)signal;
-}
-
-/* Runs until told; MMIO is answered with nothing. */
-static void *runner_loop(void *argument)
-{
-	struct runner *r = argument;
-
-	while (!r->stop) {
-		r->result = run_try(r->vcpu);
-		r->reason = r->vcpu->run->exit_reason;
-		r->exits++;
-		if (r->result && r->result != -EINTR)
-			break;
-		if (!r->result && r->reason != KVM_EXIT_MMIO && r->reason != KVM_EXIT_IO)
-			break;
-	}
-	return NULL;
-}
-
-static void runner_start(struct runner *r, struct vcpu *vcpu)
-{
-	struct sigaction action = { .sa_handler = nothing };
-
-	sigaction(SIGUSR1, &action, NULL);
-	*r = (struct runner) { .vcpu = vcpu };
-	REQUIRE(!pthread_create(&r->thread, NULL, runner_loop, r), "pthread_create");
-}
-
-/* A signal may come before the thread is in KVM_RUN: immediate_exit covers that. */
-static void runner_stop(struct runner *r)
-{
-	r->stop = 1;
-	r->vcpu->run->immediate_exit = 1;
-	pthread_kill(r->thread, SIGUSR1);
-	pthread_join(r->thread, NULL);
-	REQUIRE(!r->result || r->result == -EINTR, "the running vCPU ended with %s", strerror(-r->result));
-	REQUIRE(r->result || r->reason == KVM_EXIT_MMIO || r->reason == KVM_EXIT_IO, "the running vCPU ended with exit %s",
-		exit_name(r->reason));
-}
-
 static int grows(volatile uint32_t *counter)
 {
 	uint32_t before = *counter;
@@ -149,12 +95,12 @@ TEST(slot_delete_while_running)
 {
 	struct vcpu *vcpu = GUEST_CREATE(count_up, 64);
 	uint8_t *one = map_pages(PAGE), *two = map_pages(PAGE);
-	struct runner runner;
+	struct endless endless;
 	uint32_t value;
 
 	NEED(vcpu->vm->sys, KVM_CAP_IMMEDIATE_EXIT);
 	slot_set(vcpu->vm, 1, WINDOW, PAGE, one, 0);
-	runner_start(&runner, vcpu);
+	endless_start(&endless, vcpu);
 	for (unsigned int i = 0; i < 30; i++) {
 		uint8_t *now = i & 1 ? two : one, *next = i & 1 ? one : two;
 
@@ -165,7 +111,7 @@ TEST(slot_delete_while_running)
 		REQUIRE(bytes_get(now, 4) == value, "round %u: the guest writes to memory that was taken away", i);
 		slot_set(vcpu->vm, 1, WINDOW, PAGE, next, 0);
 	}
-	runner_stop(&runner);
+	endless_stop(&endless);
 }
 
 /* The same by the VMM's mapping, which KVM learns of from the kernel's notifier. */
@@ -173,16 +119,16 @@ TEST(slot_unmap_while_running)
 {
 	struct vcpu *vcpu = GUEST_CREATE(count_up, 64);
 	volatile uint32_t *counter = map_pages(PAGE);
-	struct runner runner;
+	struct endless endless;
 
 	NEED(vcpu->vm->sys, KVM_CAP_IMMEDIATE_EXIT);
 	slot_set(vcpu->vm, 1, WINDOW, PAGE, (void *)counter, 0);
-	runner_start(&runner, vcpu);
+	endless_start(&endless, vcpu);
 	for (unsigned int i = 0; i < 50; i++) {
 		REQUIRE(grows(counter), "round %u: the guest does not run on its memory", i);
 		REQUIRE(!madvise((void *)counter, PAGE, MADV_DONTNEED), "madvise");
 	}
-	runner_stop(&runner);
+	endless_stop(&endless);
 }
 
 /* ---- two vCPUs at once */

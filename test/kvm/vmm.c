@@ -9,6 +9,7 @@
 #include <cpuid.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -338,6 +339,48 @@ void run_until(struct vcpu *vcpu, uint32_t reason)
 	regs_get(vcpu, &regs);
 	describe_exit(vcpu->run, text, sizeof(text));
 	test_fail("exit %s%s at rip %#llx, wanted %s", exit_name(vcpu->run->exit_reason), text, regs.rip, exit_name(reason));
+}
+
+static void nothing(int signal)
+{
+	(void)signal;
+}
+
+static void *endless_loop(void *argument)
+{
+	struct endless *e = argument;
+
+	while (!e->stop) {
+		e->result = run_try(e->vcpu);
+		e->reason = e->vcpu->run->exit_reason;
+		if (e->result && e->result != -EINTR)
+			break;
+		if (!e->result && e->reason != KVM_EXIT_MMIO && e->reason != KVM_EXIT_IO)
+			break;
+		e->devices += !e->result;
+	}
+	return NULL;
+}
+
+void endless_start(struct endless *e, struct vcpu *vcpu)
+{
+	struct sigaction action = { .sa_handler = nothing };
+
+	sigaction(SIGUSR1, &action, NULL);
+	*e = (struct endless) { .vcpu = vcpu };
+	REQUIRE(!pthread_create(&e->thread, NULL, endless_loop, e), "pthread_create");
+}
+
+/* A signal may come before the thread is in KVM_RUN: immediate_exit covers that. */
+void endless_stop(struct endless *e)
+{
+	e->stop = 1;
+	e->vcpu->run->immediate_exit = 1;
+	pthread_kill(e->thread, SIGUSR1);
+	pthread_join(e->thread, NULL);
+	REQUIRE(!e->result || e->result == -EINTR, "the running vCPU ended with %s", strerror(-e->result));
+	REQUIRE(e->result || e->reason == KVM_EXIT_MMIO || e->reason == KVM_EXIT_IO, "the running vCPU ended with exit %s",
+		exit_name(e->reason));
 }
 
 const char *exit_name(uint32_t reason)

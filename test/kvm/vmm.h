@@ -12,6 +12,7 @@
 #define VMM_H
 
 #include <linux/kvm.h>
+#include <pthread.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -103,6 +104,18 @@ int msr_set(struct vcpu *vcpu, uint32_t index, uint64_t value);
 int run_try(struct vcpu *vcpu);
 /* KVM_RUN must end with this exit. */
 void run_until(struct vcpu *vcpu, uint32_t reason);
+
+/* A vCPU that a thread runs until it is stopped: any exit but a device's (answered with nothing) fails the test. */
+struct endless {
+	struct vcpu *vcpu;
+	pthread_t thread;
+	volatile int stop;
+	volatile unsigned long devices;		/* exits of that kind */
+	volatile int result;
+	volatile uint32_t reason;
+};
+void endless_start(struct endless *e, struct vcpu *vcpu);
+void endless_stop(struct endless *e);
 const char *exit_name(uint32_t reason);
 
 /* A port exit's data. */
