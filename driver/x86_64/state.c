@@ -639,11 +639,11 @@ long ioctl_set_guest_debug(void *object, unsigned long arg)
 
 long ioctl_get_xcrs(void *object, unsigned long arg)
 {
-	struct abi_xcrs x = { .nr_xcrs = 1 };
-	int rc = state_read_one(object, STATE_XCR0, &x.xcrs[0].value);
+	struct abi_xcrs x = { .nr_xcrs = boot_cpu_has(X86_FEATURE_XSAVE) };
+	int rc = x.nr_xcrs ? state_read_one(object, STATE_XCR0, &x.xcrs[0].value) : 0;
 
-	if (rc || !boot_cpu_has(X86_FEATURE_XSAVE))
-		return rc ? rc : -EINVAL;
+	if (rc)
+		return rc;
 	return copy_to_user((void __user *)arg, &x, sizeof(x)) ? -EFAULT : 0;
 }
 
