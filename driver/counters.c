@@ -172,6 +172,16 @@ void counters_remove_vm(struct vm *vm)
 	mutex_unlock(&list_lock);
 }
 
+void counters_each_vm(void (*fn)(struct vm *vm))
+{
+	struct vm *vm;
+
+	mutex_lock(&list_lock);
+	list_for_each_entry(vm, &list, counted)
+		fn(vm);
+	mutex_unlock(&list_lock);
+}
+
 void counters_init(void)
 {
 	u32 i;

@@ -54,6 +54,8 @@ void counters_init(void);
 void counters_exit(void);
 void counters_add_vm(struct vm *vm, int fd);
 void counters_remove_vm(struct vm *vm);
+/* All VMs that have a descriptor; none is freed meanwhile. */
+void counters_each_vm(void (*fn)(struct vm *vm));
 /* KVM_GET_STATS_FD */
 long counters_vm_fd(void *object, unsigned long arg);
 long counters_vcpu_fd(void *object, unsigned long arg);

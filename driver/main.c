@@ -132,6 +132,7 @@ static int __init tenon_init(void)
 	vm_init();
 	stats_init();
 	counters_init();
+	kexec_watch();
 	pr_info("/dev/kvm is served by Tenon, ABI version %u\n", ABI_VERSION);
 	return 0;
 
@@ -144,6 +145,7 @@ no_arch:
 
 static void __exit tenon_exit(void)
 {
+	kexec_unwatch();
 	counters_exit();
 	stats_exit();
 	vm_exit();

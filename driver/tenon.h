@@ -285,9 +285,17 @@ long run_vcpu(struct vcpu *v);
 /* ---- stats.c ---- */
 
 void stats_init(void);
+
 void stats_exit(void);
 void stats_add_vm(struct vm *vm);
 void stats_remove_vm(struct vm *vm);
+
+/* ---- kexec.c ---- */
+
+/* Be told when another kernel is to start; and no longer. 0 or -errno. */
+int kexec_watch(void);
+void kexec_unwatch(void);
+extern bool kexec_begun;	/* no VM may be created any more */
 
 /* ---- main.c ---- */
 

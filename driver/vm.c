@@ -293,6 +293,8 @@ long vm_create(unsigned long type)
 
 	if (type)
 		return -EINVAL;
+	if (READ_ONCE(kexec_begun))
+		return -ENODEV;
 	fd = get_unused_fd_flags(O_CLOEXEC);
 	if (fd < 0)
 		return fd;
