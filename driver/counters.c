@@ -144,17 +144,26 @@ static umode_t file_mode(const struct counter *c)
 
 void counters_add_vm(struct vm *vm, int fd)
 {
-	struct vm_file *files = kcalloc(ARRAY_SIZE(counters), sizeof(*files), GFP_KERNEL_ACCOUNT);
+	struct vm_file *files;
+	struct dentry *same;
 	char name[32];
 	u32 i;
 
 	mutex_lock(&list_lock);
 	list_add(&vm->counted, &list);
 	mutex_unlock(&list_lock);
+	/* As KVM: one whose descriptor is closed lives on while its vCPUs' are open, under the same name. */
+	snprintf(name, sizeof(name), "%d-%d", task_pid_nr(current), fd);
+	same = debugfs_lookup(name, directory);
+	if (same) {
+		pr_warn_ratelimited("debugfs: there is a VM %s already\n", name);
+		dput(same);
+		return;
+	}
 	/* Statistics are no reason to refuse a VM. */
+	files = kcalloc(ARRAY_SIZE(counters), sizeof(*files), GFP_KERNEL_ACCOUNT);
 	if (!files)
 		return;
-	snprintf(name, sizeof(name), "%d-%d", task_pid_nr(current), fd);
 	vm->counter_files = files;
 	vm->counter_dir = debugfs_create_dir(name, directory);
 	for (i = 0; i < ARRAY_SIZE(counters); i++) {

@@ -47,9 +47,10 @@ static int on_reboot(struct notifier_block *block, unsigned long action, void *c
 
 static struct notifier_block reboot_block = { .notifier_call = on_reboot };
 
-int kexec_watch(void)
+void kexec_watch(void)
 {
-	return register_reboot_notifier(&reboot_block);
+	/* Cannot fail. */
+	register_reboot_notifier(&reboot_block);
 }
 
 void kexec_unwatch(void)

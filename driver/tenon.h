@@ -292,8 +292,8 @@ void stats_remove_vm(struct vm *vm);
 
 /* ---- kexec.c ---- */
 
-/* Be told when another kernel is to start; and no longer. 0 or -errno. */
-int kexec_watch(void);
+/* Be told when another kernel is to start; and no longer. */
+void kexec_watch(void);
 void kexec_unwatch(void);
 extern bool kexec_begun;	/* no VM may be created any more */
 
