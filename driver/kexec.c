@@ -9,6 +9,7 @@
  * See: kernel_kexec() of Linux; docs/boot.md.
  */
 #include <linux/cpu.h>
+#include <linux/delay.h>
 #include <linux/reboot.h>
 
 #include "counters.h"
@@ -16,19 +17,27 @@
 
 bool kexec_begun;
 
+#define END_TRIES 100	/* of 10 ms */
+
 /* No vCPU runs: this is the only CPU. The struct stays, as its VMM does. */
 static void end_vm(struct vm *vm)
 {
-	s64 rc = ring_call(OPX_OP_VM_DESTROY, vm->handle, 0, NULL, 0, NULL);
+	ring_call(OPX_OP_VM_DESTROY, vm->handle, 0, NULL, 0, NULL);
+}
 
-	if (rc)
-		pr_err("VM %u does not end (%lld); the next kernel will miss its memory\n", vm->handle, rc);
+/* Pages of Linux's that VMs hold. */
+static u64 donated(void)
+{
+	struct mem_stats s = {};
+
+	ring_call(OPX_OP_MEM_STATS, 0, 0, NULL, 0, &s);
+	return s.donated_pages;
 }
 
 static int on_reboot(struct notifier_block *block, unsigned long action, void *command)
 {
 	unsigned int cpu;
-	int rc;
+	int rc, tries;
 
 	/* kernel_kexec()'s; its kexec_in_progress is not exported. */
 	if (action != SYS_RESTART || !command || strcmp(command, "kexec reboot"))
@@ -41,7 +50,13 @@ static int on_reboot(struct notifier_block *block, unsigned long action, void *c
 		if (rc)
 			pr_err("CPU %u does not go off line (%d); the next kernel may not get it\n", cpu, rc);
 	}
-	counters_each_vm(end_vm);
+	/* One whose VMM was about to end it may take a moment. */
+	for (tries = 0; tries < END_TRIES && donated(); tries++) {
+		counters_each_vm(end_vm);
+		msleep(10);
+	}
+	if (donated())
+		pr_err("VMs keep %llu pages: the next kernel will not survive a touch of them\n", donated());
 	return NOTIFY_DONE;
 }
 
