@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * acpi.c - the CPUs that ACPI's MADT names, and a copy of the tables in which
- * the service VM finds a wakeup mailbox instead of INIT and SIPI.
+ * the service VM finds a wakeup mailbox instead of INIT and SIPI, where those cannot be intercepted.
  *
  * Owns: nothing; firmware's tables are read, never written.
  * Invariant: a table is used only after its length was found to lie within

@@ -285,7 +285,6 @@ long run_vcpu(struct vcpu *v);
 /* ---- stats.c ---- */
 
 void stats_init(void);
-
 void stats_exit(void);
 void stats_add_vm(struct vm *vm);
 void stats_remove_vm(struct vm *vm);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * service.c - the service VM's memory, MSR policy and CPU wake-up, for both
- * backends.
+ * service.c - the service VM's memory and MSR policy, for both backends, and
+ * the wakeup mailbox, for one that cannot intercept start-up IPIs.
  *
  * Owns: the one-to-one second-stage tables. Invariant: no page whose owner is
  * the hypervisor or a user VM is reachable through them.

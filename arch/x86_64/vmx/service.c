@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * service.c - the service VM on VMX: its run loop and its few exits.
+ * service.c - the service VM on VMX: its run loop, how its CPUs wait and start, and its few exits.
  *
  * Invariant: its VMCS is current whenever the hypervisor works for it; a user
  * vCPU's is so only in vmx_run(), or within one function.
@@ -121,6 +121,36 @@ static void nmi_window(int on)
 }
 
 /*
+ * A CPU that was not started yet, is off line, or got an INIT: until a start-up IPI exits, with its vector (26.2).
+ * All else is held off in that state, our kicks too: in_service stays 0.
+ */
+void vmx_service_wait(struct cpu *cpu)
+{
+	int result;
+
+	if (cpu->state == CPU_ABSENT)
+		vmx_service_init(cpu, NULL);
+	else
+		vmx_service_init_state(cpu);
+	WRITE_ONCE(cpu->state, CPU_WAITING);
+	do {
+		result = vmx_enter(&cpu->regs, &cpu->launched, &cpu->attention);
+		if (result == ENTER_REFUSED)
+			vmx_failed("the entry of a CPU that waits for its start", cpu->vmcb_pa);
+		if (!result) {
+			cpu->launched = 1;
+		} else {	/* an NMI: to a bare CPU in this state it would not come either */
+			__atomic_store_n(&cpu->attention, 0, __ATOMIC_RELAXED);
+			vmx_kick_taken(cpu);
+		}
+	} while (result || vmread(VMCS_EXIT_REASON) != REASON_SIPI);
+	vmwrite(VMCS_GUEST_ACTIVITY, 0);
+	vmwrite(VMCS_GUEST_SELECTOR + 2 * VSEG_CS, (vmread(VMCS_QUALIFICATION) & 0xff) << 8);
+	vmwrite(VMCS_GUEST_BASE + 2 * VSEG_CS, (vmread(VMCS_QUALIFICATION) & 0xff) << 12);
+	WRITE_ONCE(cpu->state, CPU_SERVICE);
+}
+
+/*
  * INIT exits, changes nothing (26.2), and is held off in VMX root. The boot CPU's is a reset of the machine: so
  * some chipsets answer the keyboard controller's. One that was held off behind the SIPI finds the CPU at its
  * start still.
@@ -147,7 +177,7 @@ static void service_attention(struct cpu *cpu)
 	else if (!what)
 		return;
 	else if ((vmread(VMCS_ENTRY_EVENT) & EVENT_VALID) ||
-	    (vmread(VMCS_GUEST_INTERRUPTIBILITY) & (BLOCKED_NMI | BLOCKED_SHADOW)))
+		 (vmread(VMCS_GUEST_INTERRUPTIBILITY) & (BLOCKED_NMI | BLOCKED_SHADOW)))
 		nmi_window(1);
 	else
 		service_inject(cpu, VECTOR_NMI, EVENT_NMI, 0);

@@ -289,41 +289,6 @@ static void segment_set(enum vmcs_segment s, u32 selector, u32 rights, u32 limit
 	vmwrite(VMCS_GUEST_BASE + 2 * s, 0);
 }
 
-/* 64-bit mode, flat segments, interrupts off: what both Linux's entry and its wakeup vector want. */
-void vmx_service_init(struct cpu *cpu, const struct service_entry *e)
-{
-	u32 i;
-
-	vmx_vmcs_init(cpu->vmcb_pa, &vmx_service_controls);
-	cpu->launched = 0;
-	vmwrite(VMCS_ENTRY, vmx_service_controls.entry | ENTRY_IA32E);
-	vmwrite(VMCS_VPID, ASID_SERVICE);
-	vmwrite(VMCS_EPTP, vmx_eptp(service_pt_root()));
-	vmwrite(VMCS_MSR_BITMAP, service_msr_bitmap_pa);
-	vmwrite(VMCS_CR0_MASK, CR0_NE);
-	vmwrite(VMCS_CR0_SHADOW, CR0_NE);
-	vmwrite(VMCS_CR4_MASK, CR4_VMXE);
-	for (i = VSEG_ES; i <= VSEG_GS; i++)
-		segment_set(i, 0x18, 0xc093, 0xffffffff);
-	segment_set(VSEG_CS, 0x10, 0xa09b, 0xffffffff);
-	segment_set(VSEG_LDTR, 0, RIGHTS_UNUSABLE, 0);
-	segment_set(VSEG_TR, 0, 0x8b, 0xffff);
-	vmwrite(VMCS_GUEST_GDTR_LIMIT, 0xffff);
-	vmwrite(VMCS_GUEST_IDTR_LIMIT, 0xffff);
-	vmwrite(VMCS_GUEST_EFER, EFER_LME | EFER_LMA | EFER_NXE);
-	vmwrite(VMCS_GUEST_CR0, CR0_PG | CR0_PE | CR0_ET | CR0_NE | CR0_WP);
-	vmwrite(VMCS_GUEST_CR3, e->cr3);
-	vmwrite(VMCS_GUEST_CR4, CR4_PAE | CR4_VMXE);
-	vmwrite(VMCS_GUEST_DR7, 0x400);
-	vmwrite(VMCS_GUEST_RFLAGS, RFLAGS_FIXED);
-	vmwrite(VMCS_GUEST_RIP, e->rip);
-	vmwrite(VMCS_GUEST_PAT, PAT_RESET);
-	memset(&cpu->regs, 0, sizeof(cpu->regs));
-	cpu->regs.rsi = e->rsi;
-	for (i = 0; i < ARRAY_SIZE(cpu->syscall_msr); i++)
-		cpu->syscall_msr[i] = rdmsr(MSR_STAR + i);
-}
-
 /* What INIT makes 0, beside segment bases; MSRs keep their values, but for EFER (10.1.1, table 10-1). */
 static const u16 init_fields[] = {
 	VMCS_ENTRY_EVENT, VMCS_CR0_SHADOW, VMCS_GUEST_INTERRUPTIBILITY, VMCS_GUEST_PENDING_DEBUG, VMCS_GUEST_GDTR_BASE,
@@ -331,7 +296,7 @@ static const u16 init_fields[] = {
 };
 
 /* The state after INIT, in real mode (unrestricted guest), asleep until a SIPI. CR0.CD and NW stay as they are (27.3.2.1). */
-static void init_state(struct cpu *cpu)
+void vmx_service_init_state(struct cpu *cpu)
 {
 	u32 i;
 
@@ -354,34 +319,36 @@ static void init_state(struct cpu *cpu)
 	cpu->regs.rdx = cpuid(1, 0).eax;
 }
 
-/*
- * A CPU that was not started yet, is off line, or got an INIT: until a start-up IPI exits, with its vector (26.2).
- * All else is held off in that state, our kicks too: in_service stays 0.
- */
-void vmx_service_wait(struct cpu *cpu)
+/* e: 64-bit mode, flat segments, interrupts off, what Linux's entry wants; NULL: a CPU that waits for its start. */
+void vmx_service_init(struct cpu *cpu, const struct service_entry *e)
 {
-	struct service_entry none = { 0 };
+	u32 i;
 
-	if (cpu->state == CPU_ABSENT)
-		vmx_service_init(cpu, &none);
-	init_state(cpu);
-	WRITE_ONCE(cpu->state, CPU_WAITING);
-	do {
-		switch (vmx_enter(&cpu->regs, &cpu->launched, &cpu->attention)) {
-		case ENTER_REFUSED:
-			vmx_failed("the entry of a CPU that waits for its start", cpu->vmcb_pa);
-		case ENTER_ATTENTION:	/* an NMI: to a bare CPU in this state it would not come either */
-			__atomic_store_n(&cpu->attention, 0, __ATOMIC_RELAXED);
-			vmx_kick_taken(cpu);
-			continue;
-		}
-		cpu->launched = 1;
-	} while (vmread(VMCS_EXIT_REASON) != REASON_SIPI);
+	vmx_vmcs_init(cpu->vmcb_pa, &vmx_service_controls);
+	cpu->launched = 0;
+	vmwrite(VMCS_VPID, ASID_SERVICE);
+	vmwrite(VMCS_EPTP, vmx_eptp(service_pt_root()));
+	vmwrite(VMCS_MSR_BITMAP, service_msr_bitmap_pa);
+	vmwrite(VMCS_CR0_MASK, CR0_NE);
+	vmwrite(VMCS_CR4_MASK, CR4_VMXE);
+	vmwrite(VMCS_GUEST_PAT, PAT_RESET);
+	for (i = 0; i < ARRAY_SIZE(cpu->syscall_msr); i++)
+		cpu->syscall_msr[i] = rdmsr(MSR_STAR + i);
+	vmx_service_init_state(cpu);
+	if (!e)
+		return;
+	for (i = VSEG_ES; i <= VSEG_GS; i++)
+		segment_set(i, 0x18, 0xc093, 0xffffffff);
+	segment_set(VSEG_CS, 0x10, 0xa09b, 0xffffffff);
+	vmwrite(VMCS_ENTRY, vmx_service_controls.entry | ENTRY_IA32E);
+	vmwrite(VMCS_CR0_SHADOW, CR0_NE);
+	vmwrite(VMCS_GUEST_EFER, EFER_LME | EFER_LMA | EFER_NXE);
+	vmwrite(VMCS_GUEST_CR0, CR0_PG | CR0_PE | CR0_ET | CR0_NE | CR0_WP);
+	vmwrite(VMCS_GUEST_CR3, e->cr3);
+	vmwrite(VMCS_GUEST_CR4, CR4_PAE | CR4_VMXE);
+	vmwrite(VMCS_GUEST_RIP, e->rip);
 	vmwrite(VMCS_GUEST_ACTIVITY, 0);
-	vmwrite(VMCS_GUEST_INTERRUPTIBILITY, 0);	/* Bochs 2.7 saves what the state held off as blocked */
-	vmwrite(VMCS_GUEST_SELECTOR + 2 * VSEG_CS, (vmread(VMCS_QUALIFICATION) & 0xff) << 8);
-	vmwrite(VMCS_GUEST_BASE + 2 * VSEG_CS, (vmread(VMCS_QUALIFICATION) & 0xff) << 12);
-	WRITE_ONCE(cpu->state, CPU_SERVICE);
+	cpu->regs.rsi = e->rsi;
 }
 
 /* ---- user VMs: the table of operations; the functions are in guest.c ---- */

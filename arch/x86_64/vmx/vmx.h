@@ -184,6 +184,7 @@ static inline int vmx_kick_taken(struct cpu *cpu)
 void vmx_vmcs_init(u64 pa, const struct vmx_controls *c);
 
 void vmx_service_init(struct cpu *cpu, const struct service_entry *e);
+void vmx_service_init_state(struct cpu *cpu);
 void vmx_service_wait(struct cpu *cpu);
 void vmx_service_loop(struct cpu *cpu) NORETURN;
 extern const struct service_msr vmx_service_msrs[];
