@@ -154,6 +154,7 @@ TEST(debug_guests_watchpoint)
 	struct vcpu *vcpu = GUEST_CREATE(own_breakpoint, 64);
 	struct kvm_debugregs regs;
 
+	cpu_keep();
 	guest_steps(vcpu, (const struct step[]) { TRAP(DB, 0), REPORT(1), REPORT(0x8100), {} });
 	NEED(vcpu->vm->fd, KVM_CAP_DEBUGREGS);
 	IOCTL(vcpu->fd, KVM_GET_DEBUGREGS, &regs);

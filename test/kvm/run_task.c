@@ -94,6 +94,7 @@ TEST(task_jmp)
 {
 	struct vcpu *vcpu = TASK_CREATE(jumper, jumped);
 
+	cpu_keep();
 	guest_expect(vcpu, 0x11223344, "EBX");
 	REQUIRE(!BUSY(vcpu, 0x28) && BUSY(vcpu, 0x30), "busy: %u, %u", BUSY(vcpu, 0x28), BUSY(vcpu, 0x30));
 	REQUIRE(tss(vcpu, TSS_A)->ebx == 0x99, "the old task's EBX: %#x", tss(vcpu, TSS_A)->ebx);
