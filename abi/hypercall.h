@@ -20,7 +20,7 @@
 #define ABI_SIGNATURE "TenonMicroHV"
 
 /* A driver refuses to load unless the hypervisor's version equals its own. */
-#define ABI_VERSION 3u
+#define ABI_VERSION 4u
 #define ABI_FEATURE_TSC_RATIO 1u	/* x86: STATE_TSC_RATIO may be other than 0 */
 #define ABI_FEATURE_LOG 2u		/* x86: the processor logs a guest's writes: VCPU_LOG, MAP_LOG */
 #define ABI_FEATURE_DEADLINE 4u		/* x86: the processor ends a stay in a guest at exit_resume.deadline */
@@ -33,6 +33,11 @@
 #define HC_RING_REGISTER 1u	/* RDI = physical address of this CPU's struct ring, 0 = none */
 #define HC_DOORBELL 2u		/* serve this CPU's ring until complete == submit; returns 0 */
 #define HC_RUN 3u		/* RDI = vCPU handle: KVM_RUN without the ring, the hot path. 0, -ENOENT, -EBUSY */
-#define HC_COUNT 4u
+/*
+ * RDI = vCPU handle: makes it this CPU's, as every operation on a vCPU does. It stays so until the CPU gets another one, or
+ * none (0); for other CPUs it is busy, its VM's end included. 0, -ENOENT, -EBUSY.
+ */
+#define HC_BIND 4u
+#define HC_COUNT 5u
 
 #endif

@@ -2,7 +2,7 @@
 /*
  * ring.c - one ring per CPU, and the doorbell.
  *
- * Owns: the rings, the table of operations, the count of entries by operation.
+ * Owns: the rings, the table of operations, the count of entries by operation, and which vCPU is which CPU's.
  * Invariant: a CPU that runs tasks has a registered ring, and outside
  * ring_begin()..ring_end() its submit equals its complete.
  * Called by: every file that needs the hypervisor; nothing else calls it.
@@ -12,6 +12,7 @@
 #include <linux/cpuhotplug.h>
 #include <linux/gfp.h>
 #include <linux/percpu.h>
+#include <linux/smp.h>
 
 #include "tenon.h"
 
@@ -93,6 +94,48 @@ s64 ring_call(enum op_index op, u32 handle, u64 arg, const void *in, u32 in_leng
 	return rc;
 }
 
+/* ---- whose a vCPU is ---- */
+
+static void unbind_here(void *unused)
+{
+	arch_hypercall(HC_BIND, 0);
+}
+
+void ring_unbind_all(void)
+{
+	on_each_cpu(unbind_here, NULL, 1);
+}
+
+int vcpu_bind(struct vcpu *v)
+{
+	int cpu = smp_processor_id();
+	s64 rc;
+
+	if (v->cpu == cpu)
+		return 0;
+	rc = arch_hypercall(HC_BIND, v->handle);
+	if (rc == -EBUSY) {
+		/* One that is offline gave it up then. */
+		smp_call_function_single(v->cpu, unbind_here, NULL, 1);
+		rc = arch_hypercall(HC_BIND, v->handle);
+	}
+	if (!rc)
+		WRITE_ONCE(v->cpu, cpu);
+	return rc;
+}
+
+s64 vcpu_call(struct vcpu *v, enum op_index op, const void *in, u32 in_length, void *out)
+{
+	s64 rc;
+
+	preempt_disable();
+	rc = vcpu_bind(v);
+	if (!rc)
+		rc = ring_call(op, v->handle, 0, in, in_length, out);
+	preempt_enable();
+	return rc;
+}
+
 u64 ring_count(enum op_index op)
 {
 	u64 sum = 0;
@@ -133,6 +176,7 @@ static int ring_offline(unsigned int cpu)
 {
 	struct ring *ring = __this_cpu_read(cpu_ring);
 
+	unbind_here(NULL);
 	if (!ring || READ_ONCE(ring_kept))
 		return 0;
 	__this_cpu_write(cpu_ring, NULL);

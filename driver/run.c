@@ -45,6 +45,18 @@ static int run_work(struct vcpu *v)
 	return arch_run_work(v);
 }
 
+/* The thread has changed CPU: 1 to look again, or -errno. */
+static noinline int run_move(struct vcpu *v)
+{
+	int rc;
+
+	preempt_disable();
+	local_irq_enable();
+	rc = vcpu_bind(v);
+	preempt_enable();
+	return rc ? rc : 1;
+}
+
 /*
  * One entry. A physical interrupt that ends the guest is taken where
  * interrupts are opened; PF_VCPU covers that, so the tick counts guest time.
@@ -54,7 +66,8 @@ static int run_enter(struct vcpu *v)
 	s64 rc;
 
 	local_irq_disable();
-	v->cpu = smp_processor_id();
+	if (unlikely(v->cpu != smp_processor_id()))
+		return run_move(v);
 	/* Who wants something of this vCPU writes it, then looks at in_guest. */
 	smp_store_mb(v->in_guest, 1);
 	if (unlikely(READ_ONCE(current_thread_info()->flags) & RUN_STOPPERS || arch_run_pending(v))) {

@@ -78,6 +78,14 @@ void ring_end(void);
  * `out`. Returns the hypervisor's result: 0 or more, or -errno.
  */
 s64 ring_call(enum op_index op, u32 handle, u64 arg, const void *in, u32 in_length, void *out);
+/* The same for an operation on a vCPU. v->lock held. */
+s64 vcpu_call(struct vcpu *v, enum op_index op, const void *in, u32 in_length, void *out);
+/*
+ * In the hypervisor a vCPU is the CPU's that used it last, until that one uses another. Makes it this CPU's, and v->cpu so: 0
+ * or -errno. Preemption off, interrupts on, v->lock held.
+ */
+int vcpu_bind(struct vcpu *v);
+void ring_unbind_all(void);	/* no vCPU is any CPU's */
 
 /* Calls of each operation by this CPU; of one, summed over all CPUs. KVM_RUN (run.c) needs no ring. */
 DECLARE_PER_CPU(u64[OPX_COUNT], ring_counts);
@@ -262,7 +270,7 @@ struct vcpu {
 	int (*complete)(struct vcpu *v);	/* finishes the last exit at the next KVM_RUN */
 	struct page **pages;	/* map.c's window, low pointer bit = writable */
 	struct mutex lock;
-	u32 cpu;		/* of the last entry */
+	u32 cpu;		/* whose it is in the hypervisor, unless that CPU took another one since */
 	u32 in_guest;		/* from the last look before an entry to the exit */
 	u32 stays;		/* those with the log on */
 	u64 logged;		/* entries of its log so far */

@@ -67,7 +67,7 @@ static long vcpu_forward(struct vcpu *v, enum op_index op, void __user *user)
 	if (row->in && copy_from_user(buf, user, row->in))
 		rc = -EFAULT;
 	if (!rc)
-		rc = vm_call(v->vm, op, v->handle, 0, buf, row->in, buf);
+		rc = vcpu_call(v, op, buf, row->in, buf);
 	if (rc >= 0) {
 		arch_vcpu_forwarded(v, op, buf);
 		if (row->out && copy_to_user(user, buf, row->out))

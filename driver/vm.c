@@ -136,6 +136,10 @@ void vm_put(struct vm *vm)
 	arch_vm_stop(vm);
 	mmu_notifier_unregister(&vm->notifier, vm->mm);
 	rc = ring_call(OPX_OP_VM_DESTROY, vm->handle, 0, NULL, 0, NULL);
+	if (rc == -EBUSY) {
+		ring_unbind_all();
+		rc = ring_call(OPX_OP_VM_DESTROY, vm->handle, 0, NULL, 0, NULL);
+	}
 	if (rc) {
 		/* The hypervisor still uses that memory: lose it rather than share it. */
 		pr_err("VM %u does not end (%lld); its memory is lost\n", vm->handle, rc);

@@ -48,14 +48,14 @@ static const struct op *find(u32 number)
 
 static s64 call_vcpu(const struct op *op, struct call *c, u32 handle)
 {
-	s64 result;
-	int err;
+	s64 result = vcpu_bind(c->cpu, handle);
 
-	c->vcpu = vcpu_get(handle, &err);
-	if (!c->vcpu)
-		return err;
+	if (result)
+		return result;
+	c->vcpu = c->cpu->vcpu;
+	machine_vcpu_hold(c->vcpu, VCPU_OPEN);
 	result = op->fn(c);
-	vcpu_put(handle);
+	machine_vcpu_hold(c->vcpu, VCPU_CLOSED);
 	return result;
 }
 

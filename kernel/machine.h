@@ -44,6 +44,9 @@ void machine_guest_mapped(u64 pa, u64 pages);
 void machine_vm_flush(struct vm *vm);
 int machine_vcpu_init(struct vcpu *v);		/* 0 or -ENOMEM */
 int machine_vcpu_run(struct cpu *cpu, struct vcpu *v);	/* 0 (the exit page says why), or -errno */
+/* For this CPU's vCPU: its state is about to be read and written; no longer so; nothing of it stays in the processor. */
+enum vcpu_hold { VCPU_OPEN, VCPU_CLOSED, VCPU_FREE };
+void machine_vcpu_hold(struct vcpu *v, enum vcpu_hold hold);
 
 /* Fills the fields that the machine knows: pool_pages, pool_free, total_pages, donated_pages. */
 void machine_counts(struct mem_stats *out);

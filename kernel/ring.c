@@ -65,16 +65,9 @@ static NOINLINE s64 ring_serve(struct cpu *cpu)
 
 static s64 run(struct cpu *cpu, u64 handle)
 {
-	struct vcpu *v;
-	s64 result;
-	int err;
+	int err = vcpu_bind(cpu, handle);
 
-	v = vcpu_get(handle, &err);
-	if (!v)
-		return err;
-	result = machine_vcpu_run(cpu, v);
-	vcpu_put(handle);
-	return result;
+	return err ? err : machine_vcpu_run(cpu, cpu->vcpu);
 }
 
 s64 hypercall(struct cpu *cpu, u64 number, u64 arg)
@@ -88,6 +81,8 @@ s64 hypercall(struct cpu *cpu, u64 number, u64 arg)
 		return ABI_VERSION;
 	case HC_RING_REGISTER:
 		return ring_register(cpu, arg);
+	case HC_BIND:
+		return arg ? vcpu_bind(cpu, arg) : vcpu_take(cpu, 0);
 	default:
 		return -ENOSYS;
 	}

@@ -63,20 +63,31 @@ void vm_put(u32 handle)
 	lock_release(&vms[handle].lock);
 }
 
-struct vcpu *vcpu_get(u64 handle, int *err)
+static int vcpu_get(u64 handle)
 {
 	u64 word = handle < VCPU_HANDLES ? READ_ONCE(vcpus[handle]) : 0;
 
-	*err = word ? -EBUSY : -ENOENT;
-	if (!word || (word & VCPU_BUSY) ||
+	if (!word)
+		return -ENOENT;
+	if ((word & VCPU_BUSY) ||
 	    !__atomic_compare_exchange_n(&vcpus[handle], &word, word | VCPU_BUSY, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
-		return NULL;
-	return (struct vcpu *)word;
+		return -EBUSY;
+	return 0;
 }
 
-void vcpu_put(u64 handle)
+int vcpu_take(struct cpu *cpu, u64 handle)
 {
-	__atomic_store_n(&vcpus[handle], vcpus[handle] & ~VCPU_BUSY, __ATOMIC_RELEASE);
+	int err = handle ? vcpu_get(handle) : 0;
+
+	if (err)
+		return err;
+	if (cpu->bound) {
+		machine_vcpu_hold(cpu->vcpu, VCPU_FREE);
+		__atomic_store_n(&vcpus[cpu->bound], vcpus[cpu->bound] & ~VCPU_BUSY, __ATOMIC_RELEASE);
+	}
+	cpu->bound = handle;
+	cpu->vcpu = (struct vcpu *)(vcpus[handle] & ~VCPU_BUSY);
+	return 0;
 }
 
 /* The VM's vCPU of that number, busy or not; NULL: none. */
@@ -346,34 +357,21 @@ s64 op_KVM_CREATE_VCPU(struct call *call)
 	return handle;
 }
 
-/* Takes all vCPUs out of use, or none. */
-static int vcpus_stop(struct vm *vm)
-{
-	u32 i;
-	int err;
-
-	for (i = 0; i < ABI_MAX_VCPUS; i++)
-		if (!vcpu_get(VCPU_HANDLE(vm->slot, i), &err) && err == -EBUSY)
-			goto undo;
-	return 0;
-undo:
-	while (i--)
-		if (vcpu_of(vm, i))
-			vcpu_put(VCPU_HANDLE(vm->slot, i));
-	return -EBUSY;
-}
-
-static void vcpus_end(struct vm *vm)
+/* -EBUSY at a vCPU that is another CPU's: those before it have ended. */
+static int vcpus_end(struct vm *vm)
 {
 	struct vcpu *v;
 	u32 i;
 
 	for (i = 0; i < ABI_MAX_VCPUS; i++) {
+		if (vcpu_get(VCPU_HANDLE(vm->slot, i)) == -EBUSY)
+			return -EBUSY;
 		v = vcpu_of(vm, i);
 		if (v)
 			memory_unshare(v->page_pa, shared_pages(v->flags));
 		__atomic_store_n(&vcpus[VCPU_HANDLE(vm->slot, i)], 0, __ATOMIC_RELEASE);
 	}
+	return 0;
 }
 
 s64 op_OP_VM_DESTROY(struct call *c)
@@ -384,11 +382,11 @@ s64 op_OP_VM_DESTROY(struct call *c)
 	u64 blocks[VM_MAX_BLOCKS];
 	u64 used_end = vm->pool.next;
 
-	if (vcpus_stop(vm))
+	vcpu_take(c->cpu, 0);
+	if (vcpus_end(vm))
 		return -EBUSY;
 	pt_unmap(&vm->pt, 0, machine_guest.top / PAGE_SIZE, gone_add, &g);
 	gone_finish(&g);
-	vcpus_end(vm);
 	memcpy(blocks, vm->blocks, count * sizeof(blocks[0]));
 	vms[slot].vm = NULL;
 	/* All blocks but the newest were used up (pool_add links what was left of them). */

@@ -13,6 +13,7 @@
 #define VM_H
 
 #include "types.h"
+#include "errno.h"
 #include "lock.h"
 #include "pool.h"
 #include "pt.h"
@@ -50,11 +51,16 @@ struct vm *vm_get(u32 handle);
 void vm_put(u32 handle);
 
 /*
- * The vCPU for one user at a time: NULL and *err = -EBUSY or -ENOENT, otherwise
- * vcpu_put(handle) ends it. Never waits.
+ * Makes the vCPU this CPU's, as cpu->vcpu: 0, -ENOENT, or -EBUSY while it is another CPU's. It stays so until the CPU takes
+ * another one, or none (0): what the processor keeps of it (VMX: the VMCS) need not go after each run. Never waits.
  */
-struct vcpu *vcpu_get(u64 handle, int *err);
-void vcpu_put(u64 handle);
+int vcpu_take(struct cpu *cpu, u64 handle);
+static inline int vcpu_bind(struct cpu *cpu, u64 handle)
+{
+	if (unlikely(!handle))
+		return -ENOENT;
+	return likely(handle == cpu->bound) ? 0 : vcpu_take(cpu, handle);
+}
 
 void vm_counts(struct mem_stats *out);
 

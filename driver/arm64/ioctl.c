@@ -77,13 +77,13 @@ int vcpu_set_reg(struct vcpu *v, u64 id, u64 value)
 {
 	struct abi_one_reg reg = { .id = id, .value = { value } };
 
-	return ring_call(OPX_KVM_SET_ONE_REG, v->handle, 0, &reg, sizeof(reg), NULL);
+	return vcpu_call(v, OPX_KVM_SET_ONE_REG, &reg, sizeof(reg), NULL);
 }
 
 int vcpu_get_reg(struct vcpu *v, u64 id, u64 *value)
 {
 	struct abi_one_reg reg = { .id = id };
-	int rc = ring_call(OPX_KVM_GET_ONE_REG, v->handle, 0, &reg, sizeof(reg.id), &reg);
+	int rc = vcpu_call(v, OPX_KVM_GET_ONE_REG, &reg, sizeof(reg.id), &reg);
 
 	*value = reg.value[0];
 	return rc;
@@ -107,8 +107,8 @@ static long one_reg(struct vcpu *v, unsigned long arg, bool set)
 	reg.id = user.id;
 	if (set && size <= sizeof(reg.value) && copy_from_user(reg.value, addr, size))
 		return -EFAULT;
-	rc = set ? ring_call(OPX_KVM_SET_ONE_REG, v->handle, 0, &reg, sizeof(reg), NULL) :
-		   ring_call(OPX_KVM_GET_ONE_REG, v->handle, 0, &reg, sizeof(reg.id), &reg);
+	rc = set ? vcpu_call(v, OPX_KVM_SET_ONE_REG, &reg, sizeof(reg), NULL) :
+		   vcpu_call(v, OPX_KVM_GET_ONE_REG, &reg, sizeof(reg.id), &reg);
 	if (!rc && !set && copy_to_user(addr, reg.value, size))
 		rc = -EFAULT;
 	return rc;
@@ -139,7 +139,7 @@ static long vcpu_reg_list(void *object, unsigned long arg)
 	list = kvzalloc(RING_OP_BYTES, GFP_KERNEL_ACCOUNT);
 	if (!list)
 		return -ENOMEM;
-	rc = ring_call(OPX_KVM_GET_REG_LIST, v->handle, 0, NULL, 0, list);
+	rc = vcpu_call(v, OPX_KVM_GET_REG_LIST, NULL, 0, list);
 	if (!rc && copy_to_user(&user->n, &list->n, sizeof(list->n)))
 		rc = -EFAULT;
 	if (!rc && room < list->n)
@@ -158,7 +158,7 @@ int vcpu_reset(struct vcpu *v)
 
 	if (v->vm->arch.gic)
 		gic_line(v->vm, v, GIC_TIMER_IRQ, false);	/* the reset switches it off */
-	return ring_call(OPX_KVM_ARM_VCPU_INIT, v->handle, 0, &init, sizeof(init), NULL);
+	return vcpu_call(v, OPX_KVM_ARM_VCPU_INIT, &init, sizeof(init), NULL);
 }
 
 /* KVM's checks: an unknown feature is -ENOENT, one that is not offered -EINVAL; a second init must be like the first. */

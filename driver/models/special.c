@@ -237,7 +237,7 @@ static int xmm_access(struct vcpu *v, u8 *image, unsigned int n, u64 value[2], b
 	u64 *present = (u64 *)(image + XSAVE_HEADER);
 	u8 *xmm = image + XSAVE_XMM;
 
-	if (ring_call(OPX_KVM_GET_XSAVE, v->handle, 0, NULL, 0, image))
+	if (vcpu_call(v, OPX_KVM_GET_XSAVE, NULL, 0, image))
 		return DECODE_UNKNOWN;
 	if (boot_cpu_has(X86_FEATURE_XSAVE) && !(*present & XSTATE_SSE))
 		memset(xmm, 0, XSAVE_XMM_BYTES);	/* in its initial state */
@@ -247,7 +247,7 @@ static int xmm_access(struct vcpu *v, u8 *image, unsigned int n, u64 value[2], b
 	}
 	memcpy(xmm + 16 * n, value, 16);
 	*present |= XSTATE_SSE;
-	if (ring_call(OPX_KVM_SET_XSAVE, v->handle, 0, image, sizeof(struct abi_xsave), NULL))
+	if (vcpu_call(v, OPX_KVM_SET_XSAVE, image, sizeof(struct abi_xsave), NULL))
 		return DECODE_UNKNOWN;
 	return DECODE_DONE;
 }

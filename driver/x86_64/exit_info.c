@@ -216,5 +216,5 @@ u64 exit_info_entry_rip(struct vcpu *v)
 		return page->in.rip;
 	if (v->entered)
 		return page->out.rip;
-	return ring_call(OPX_KVM_GET_REGS, v->handle, 0, NULL, 0, &regs) < 0 ? 0 : regs.rip;
+	return vcpu_call(v, OPX_KVM_GET_REGS, NULL, 0, &regs) < 0 ? 0 : regs.rip;
 }

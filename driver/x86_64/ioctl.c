@@ -345,7 +345,7 @@ void arch_vcpu_forwarded(struct vcpu *v, enum op_index op, const void *payload)
 static int flush_regs(struct vcpu *v, const struct exit_resume *in)
 {
 	struct abi_regs regs;
-	int rc = ring_call(OPX_KVM_GET_REGS, v->handle, 0, NULL, 0, &regs);
+	int rc = vcpu_call(v, OPX_KVM_GET_REGS, NULL, 0, &regs);
 
 	if (rc)
 		return rc;
@@ -357,7 +357,7 @@ static int flush_regs(struct vcpu *v, const struct exit_resume *in)
 		regs.rdx = in->rdx;
 	if (in->flags & RESUME_RIP)
 		regs.rip = in->rip;
-	rc = ring_call(OPX_KVM_SET_REGS, v->handle, 0, &regs, sizeof(regs), NULL);
+	rc = vcpu_call(v, OPX_KVM_SET_REGS, &regs, sizeof(regs), NULL);
 	if (rc || !(in->flags & (RESUME_REGS | RESUME_RIP)))
 		return rc;
 	return state_write_one(v, STATE_SHADOW, !!(in->flags & RESUME_SHADOW_STI));

@@ -51,7 +51,7 @@ static int set_rip(struct vcpu *v, struct abi_regs *regs, u64 rip)
 		v->arch.pdptes_kept = false;
 	}
 	v->entered = false;
-	return ring_call(OPX_KVM_SET_REGS, v->handle, 0, regs, sizeof(*regs), NULL);
+	return vcpu_call(v, OPX_KVM_SET_REGS, regs, sizeof(*regs), NULL);
 }
 
 /* The state after power-up, but for CD and NW. */
@@ -104,7 +104,7 @@ static int take_sipi(struct vcpu *v)
 	state_put(&s, 2 * SEG_CS + 1, vector << 12);
 	v->arch.cs_base = vector << 12;
 	set_state(v, KVM_MP_STATE_RUNNABLE);
-	rc = state_write(v, &s) ?: ring_call(OPX_KVM_GET_REGS, v->handle, 0, NULL, 0, &regs);
+	rc = state_write(v, &s) ?: vcpu_call(v, OPX_KVM_GET_REGS, NULL, 0, &regs);
 	return rc ?: set_rip(v, &regs, 0);
 }
 
@@ -312,7 +312,7 @@ void mp_sregs_changed(struct vcpu *v, const struct abi_sregs *s)
 
 	if (!v->arch.lapic.bsp || s->cs.selector != RESET_CS || s->cs.base != RESET_CS_BASE || s->cr0 & X86_CR0_PE)
 		return;
-	if (!ring_call(OPX_KVM_GET_REGS, v->handle, 0, NULL, 0, &regs) && regs.rip == RESET_RIP)
+	if (!vcpu_call(v, OPX_KVM_GET_REGS, NULL, 0, &regs) && regs.rip == RESET_RIP)
 		set_state(v, KVM_MP_STATE_RUNNABLE);
 }
 

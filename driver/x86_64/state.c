@@ -81,12 +81,12 @@ bool state_cr0_valid(u64 cr0)
 
 int state_read(struct vcpu *v, struct state_fields *s)
 {
-	return ring_call(OPX_OP_STATE_GET, v->handle, 0, NULL, 0, s);
+	return vcpu_call(v, OPX_OP_STATE_GET, NULL, 0, s);
 }
 
 int state_write(struct vcpu *v, const struct state_fields *s)
 {
-	int rc = ring_call(OPX_OP_STATE_SET, v->handle, 0, s, sizeof(*s), NULL);
+	int rc = vcpu_call(v, OPX_OP_STATE_SET, s, sizeof(*s), NULL);
 
 	v->arch.ready = 0;	/* it may have closed the window for interrupts */
 	if (!rc && s->fields & BIT_ULL(STATE_CR4))
@@ -136,7 +136,7 @@ int state_reset(struct vcpu *v)
 	static const u16 attr[SEG_COUNT] = { 0x93, 0x9b, 0x93, 0x93, 0x93, 0x93, [SEG_LDTR] = 0x82, [SEG_TR] = 0x8b };
 	struct abi_regs regs = { .rip = 0xfff0, .rflags = X86_EFLAGS_FIXED, .rdx = 0x600 };
 	struct state_fields s = { .fields = (1ull << (STATE_EFER + 1)) - 1 };
-	int rc = ring_call(OPX_KVM_SET_REGS, v->handle, 0, &regs, sizeof(regs), NULL);
+	int rc = vcpu_call(v, OPX_KVM_SET_REGS, &regs, sizeof(regs), NULL);
 	u32 i;
 
 	if (rc)
@@ -168,7 +168,7 @@ int state_init(struct vcpu *v)
 	*(u32 *)(x + 24) = 0x1f80;	/* MXCSR */
 	*(u64 *)(x + XSAVE_HEADER) = XSTATE_LEGACY;
 	if (!rc)
-		rc = ring_call(OPX_KVM_SET_XSAVE, v->handle, 0, x, XSAVE_BYTES, NULL);
+		rc = vcpu_call(v, OPX_KVM_SET_XSAVE, x, XSAVE_BYTES, NULL);
 	kfree(x);
 	return rc;
 }
@@ -699,7 +699,7 @@ long ioctl_get_fpu(void *object, unsigned long arg)
 
 	if (!x)
 		return -ENOMEM;
-	rc = ring_call(OPX_KVM_GET_XSAVE, v->handle, 0, NULL, 0, x);
+	rc = vcpu_call(v, OPX_KVM_GET_XSAVE, NULL, 0, x);
 	fpu_from_xsave(&fpu, x);
 	kfree(x);
 	if (!rc && copy_to_user((void __user *)arg, &fpu, sizeof(fpu)))
@@ -719,10 +719,10 @@ long ioctl_set_fpu(void *object, unsigned long arg)
 	x = kzalloc(XSAVE_BYTES, GFP_KERNEL_ACCOUNT);
 	if (!x)
 		return -ENOMEM;
-	rc = ring_call(OPX_KVM_GET_XSAVE, v->handle, 0, NULL, 0, x);
+	rc = vcpu_call(v, OPX_KVM_GET_XSAVE, NULL, 0, x);
 	fpu_to_xsave(x, &fpu);
 	if (!rc)
-		rc = ring_call(OPX_KVM_SET_XSAVE, v->handle, 0, x, XSAVE_BYTES, NULL);
+		rc = vcpu_call(v, OPX_KVM_SET_XSAVE, x, XSAVE_BYTES, NULL);
 	kfree(x);
 	return rc;
 }

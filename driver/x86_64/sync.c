@@ -19,12 +19,12 @@
 
 static int get_regs(struct vcpu *v, struct abi_regs *regs)
 {
-	return ring_call(OPX_KVM_GET_REGS, v->handle, 0, NULL, 0, regs);
+	return vcpu_call(v, OPX_KVM_GET_REGS, NULL, 0, regs);
 }
 
 static int set_regs(struct vcpu *v, const struct abi_regs *regs)
 {
-	int rc = ring_call(OPX_KVM_SET_REGS, v->handle, 0, regs, sizeof(*regs), NULL);
+	int rc = vcpu_call(v, OPX_KVM_SET_REGS, regs, sizeof(*regs), NULL);
 
 	if (!rc)
 		arch_vcpu_forwarded(v, OPX_KVM_SET_REGS, regs);
@@ -201,7 +201,7 @@ long sync_get_xsave2(void *object, unsigned long arg)
 
 	if (!x)
 		return -ENOMEM;
-	rc = ring_call(OPX_KVM_GET_XSAVE, v->handle, 0, NULL, 0, x);
+	rc = vcpu_call(v, OPX_KVM_GET_XSAVE, NULL, 0, x);
 	if (!rc && copy_to_user((void __user *)arg, x, sizeof(*x)))
 		rc = -EFAULT;
 	kfree(x);

@@ -241,9 +241,11 @@ static void note_result(struct fuzzer *f, u32 op, s64 result)
 static void some_hypercall(struct fuzzer *f)
 {
 	struct random *r = &f->random;
-	s64 result = hypercall(random_below(r, 4) ? HC_RUN : 4 + random_below(r, 1000), random_below(r, 4) ? random_below(r, 24) : some_edge(r));
+	u64 arg = random_below(r, 4) ? random_below(r, 24) : some_edge(r);
 
-	note_result(f, HC_RUN, result);
+	/* Without the second kind a vCPU would stay where it is until that CPU uses another one. */
+	note_result(f, HC_RUN, hypercall(random_below(r, 4) ? HC_RUN : HC_COUNT + random_below(r, 1000), arg));
+	note_result(f, HC_BIND, hypercall(HC_BIND, random_below(r, 2) ? arg : 0));
 }
 
 static void fuzz_entries(u64 count)
@@ -275,6 +277,7 @@ static void second_entries(u64 count)
 	if (ring_setup())
 		fuzzers[1].odd++;
 	fuzz_entries(count);
+	hypercall(HC_BIND, 0);
 	hypercall(HC_RING_REGISTER, 0);
 }
 

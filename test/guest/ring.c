@@ -759,6 +759,16 @@ static void second_runs(u64 vcpu)
 	do
 		second_result = hypercall(HC_RUN, vcpu);
 	while (!second_result && page.out.reason == EXIT_INTR && READ_ONCE(cpu[1].nmis) == nmis);
+	hypercall(HC_BIND, 0);
+}
+
+static void second_runs_once(u64 vcpu) { second_result = hypercall(HC_RUN, vcpu); }
+static void second_binds(u64 vcpu) { second_result = hypercall(HC_BIND, vcpu); }
+
+static s64 on_second(void (*fn)(u64), u64 arg)
+{
+	second_run(fn, arg);
+	return second_wait(SECOND_MS) ? -1000 : second_result;
 }
 
 /* A guest that never ends; only the second CPU may run it. */
@@ -768,7 +778,7 @@ static s64 spin_open(void)
 
 	err = err ? err : vm_open(&shared, code, &page);
 	memcpy(code, "\xfe\x06\x00\x20\xeb\xfa", 6);	/* 1: incb 0x2000; jmp 1b */
-	return err || vm_map(shared.handle, 0x2000, (u64)data, 1, MAP_WRITE) != 1;
+	return err || vm_map(shared.handle, 0x2000, (u64)data, 1, MAP_WRITE) != 1 || hypercall(HC_BIND, 0);
 }
 
 TEST(busy_and_kick)
@@ -793,6 +803,36 @@ TEST(busy_and_kick)
 	EXPECT(!second_wait(SECOND_MS), "the guest runs on without its page");
 	EXPECT(second_result == 0 && page.out.reason == EXIT_FAULT && page.out.gpa == 0x2000, "exit %u at %llx", page.out.reason, page.out.gpa);
 	EXPECT(*counter == seen, "the page was written after OP_UNMAP");
+	EXPECT(!vm_close(&shared), "OP_VM_DESTROY");
+}
+
+/* A vCPU goes to and fro with all its state; each CPU keeps it until it gives it up. */
+TEST(bound_to_a_cpu)
+{
+	volatile u8 *counter = data;
+	u32 i;
+
+	REQUIRE(!second_start() && !ring_setup() && !vm_open(&shared, code, &page), "no second CPU, or no VM");
+	REQUIRE(vm_map(shared.handle, 0x2000, (u64)data, 1, MAP_WRITE) == 1, "OP_MAP");
+	memcpy(code, "\xfe\x06\x00\x20\xf4\xeb\xf9", 7);	/* 1: incb 0x2000; hlt; jmp 1b */
+	*counter = 0;
+	EXPECT(hypercall(HC_RUN, 0) == -ENOENT && hypercall(HC_BIND, 0xffffffff) == -ENOENT, "no vCPU's handle");
+	for (i = 0; i < 100; i++) {
+		REQUIRE(vcpu_run(&shared) == EXIT_HLT && *counter == 2 * i + 1, "round %u: exit %u, %u", i, page.out.reason, *counter);
+		REQUIRE(!hypercall(HC_BIND, shared.vcpu), "HC_BIND of its own");
+		REQUIRE(on_second(second_runs_once, shared.vcpu) == -EBUSY, "another CPU runs it: %d", (int)second_result);
+		REQUIRE(on_second(second_binds, shared.vcpu) == -EBUSY, "another CPU takes it: %d", (int)second_result);
+		REQUIRE(!hypercall(HC_BIND, 0), "HC_BIND of none");
+		do {
+			page.out.reason = EXIT_NONE;
+			REQUIRE(!on_second(second_runs_once, shared.vcpu), "the other CPU: %d", (int)second_result);
+		} while (page.out.reason == EXIT_INTR);
+		REQUIRE(page.out.reason == EXIT_HLT && *counter == 2 * i + 2, "round %u: exit %u, %u", i, page.out.reason, *counter);
+		REQUIRE(hypercall(HC_RUN, shared.vcpu) == -EBUSY, "the first CPU runs it");
+		REQUIRE(ring_op(N_KVM_GET_REGS, shared.vcpu, 0, NULL, 0) == -EBUSY, "the first CPU reads it");
+		REQUIRE(ring_op(N_OP_VM_DESTROY, shared.handle, 0, NULL, 0) == -EBUSY, "its VM ends");
+		REQUIRE(!on_second(second_binds, 0), "HC_BIND of none: %d", (int)second_result);
+	}
 	EXPECT(!vm_close(&shared), "OP_VM_DESTROY");
 }
 

@@ -133,6 +133,15 @@ int machine_vcpu_init(struct vcpu *v)
 	return v->arch.fpu ? 0 : -ENOMEM;
 }
 
+/* Opened and closed in turn, given up closed. */
+void machine_vcpu_hold(struct vcpu *v, enum vcpu_hold hold)
+{
+	u32 *open = &v->arch.work;	/* nothing here uses it */
+
+	CHECK_EQ(*open, hold == VCPU_CLOSED);
+	*open = hold == VCPU_OPEN;
+}
+
 int machine_vcpu_run(struct cpu *cpu, struct vcpu *v)
 {
 	CHECK(v->in_guest == 0);
@@ -208,11 +217,13 @@ static void vms_end(void)
 	struct vm *vm;
 	u32 i;
 
+	for (i = 0; i < FAKE_CPUS; i++)
+		vcpu_take(cpus[i], 0);
 	for (i = 1; i <= ABI_MAX_VMS; i++) {
 		vm = vm_get(i);
 		if (!vm)
 			continue;
-		op_OP_VM_DESTROY(&(struct call){ .vm = vm });
+		op_OP_VM_DESTROY(&(struct call){ .cpu = cpus[0], .vm = vm });
 		vm_put(i);
 	}
 }

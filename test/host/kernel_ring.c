@@ -240,6 +240,40 @@ TEST(kernel_vm_life)
 	end();
 }
 
+/* A vCPU is the CPU's that used it last, until that one takes another or none. */
+TEST(kernel_vcpu_bound)
+{
+	struct client two;
+	s64 vm, vcpu, other;
+
+	begin();
+	client_open(&two, 1);
+	vm = simple(&one, OP_CREATE_VM, 0, BLOCK_PA(0));
+	vcpu = make_vcpu(&one, vm, 0, EXIT_PA(0));
+	other = make_vcpu(&one, vm, 1, EXIT_PA(2));
+	CHECK_EQ(hypercall(one.cpu, HC_RUN, 0), -ENOENT);
+	CHECK_EQ(hypercall(one.cpu, HC_BIND, 0), 0);
+	CHECK_EQ(hypercall(one.cpu, HC_BIND, other + 1), -ENOENT);
+	CHECK_EQ(hypercall(one.cpu, HC_BIND, 1ull << 32 | vcpu), -ENOENT);
+	CHECK_EQ(hypercall(one.cpu, HC_RUN, vcpu), 0);
+	CHECK_EQ(hypercall(one.cpu, HC_BIND, vcpu), 0);
+	CHECK_EQ(hypercall(two.cpu, HC_BIND, vcpu), -EBUSY);
+	CHECK_EQ(hypercall(two.cpu, HC_RUN, vcpu), -EBUSY);
+	CHECK_EQ(simple(&two, OP_RUN, vcpu, 0), -EBUSY);
+	CHECK_EQ(simple(&two, OP_VM_DESTROY, vm, 0), -EBUSY);
+	CHECK_EQ(simple(&one, OP_RUN, other, 0), 0);
+	CHECK_EQ(hypercall(two.cpu, HC_RUN, vcpu), 0);
+	CHECK_EQ(hypercall(one.cpu, HC_RUN, vcpu), -EBUSY);
+	CHECK_EQ(hypercall(two.cpu, HC_RUN, other), -EBUSY);
+	CHECK_EQ(hypercall(two.cpu, HC_RUN, vcpu), 0);
+	CHECK_EQ(hypercall(two.cpu, HC_BIND, 0), 0);
+	CHECK_EQ(hypercall(one.cpu, HC_RUN, other), 0);
+	CHECK_EQ(simple(&one, OP_VM_DESTROY, vm, 0), 0);
+	CHECK_EQ(hypercall(one.cpu, HC_RUN, other), -ENOENT);
+	client_close(&two);
+	end();
+}
+
 /* What the hypervisor wrote into a donated block is gone when it comes back. */
 TEST(kernel_vm_blocks_come_back_clear)
 {
@@ -517,6 +551,8 @@ static void *fuzz(void *arg)
 		c->ring->submit += n;
 		CHECK_EQ(hypercall(c->cpu, HC_DOORBELL, 0), 0);
 		CHECK_EQ(c->ring->complete, c->ring->submit);
+		if (!below(c, 2))
+			hypercall(c->cpu, HC_BIND, below(c, 2) ? 0 : below(c, VCPU_HANDLES));
 		for (i = 0; i < n; i++)
 			note_result(c, &c->ring->entry[(c->ring->submit - n + i) % RING_ENTRIES], op[i]);
 		done += n;
@@ -538,6 +574,7 @@ TEST(kernel_ring_fuzz_two_cpus)
 	pthread_join(thread, NULL);
 	for (i = 0; i < FAKE_HV_BYTES / PAGE_SIZE; i++)
 		CHECK_EQ(memory_owner(i * PAGE_SIZE), OWNER_HYPERVISOR);
+	CHECK_EQ(hypercall(two.cpu, HC_BIND, 0), 0);
 	for (i = 1; i <= ABI_MAX_VMS; i++)
 		vms += simple(&one, OP_VM_DESTROY, i, 0) == 0;
 	printf("  %u entries, %lu reached a handler of the architecture, %u VMs at the end\n", FUZZ_ENTRIES,

@@ -7,6 +7,8 @@
  * and "skipped" by its exit status and has printed the reason; the parent
  * prints for a child that could not.
  */
+#include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -143,6 +145,35 @@ int test_main(const char *program, int argc, char **argv)
 			run(*test);
 	printf("%s: %u passed, %u failed, %u skipped\n", program, tally.passed, tally.failed, tally.skipped);
 	return tally.failed || !tally.passed;
+}
+
+static void cpu_set(unsigned int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	REQUIRE(!sched_setaffinity(0, sizeof(set), &set), "sched_setaffinity: %s", strerror(errno));
+}
+
+void cpu_keep(void)
+{
+	int cpu = sched_getcpu();
+
+	REQUIRE(cpu >= 0, "sched_getcpu: %s", strerror(errno));
+	cpu_set((unsigned int)cpu);
+}
+
+void cpu_go(unsigned int n)
+{
+	static cpu_set_t all;
+	unsigned int cpu = 0;
+
+	if (!CPU_COUNT(&all))
+		REQUIRE(!sched_getaffinity(0, sizeof(all), &all), "sched_getaffinity: %s", strerror(errno));
+	for (n %= (unsigned int)CPU_COUNT(&all); !CPU_ISSET(cpu, &all) || n; cpu++)
+		n -= CPU_ISSET(cpu, &all) != 0;
+	cpu_set(cpu);
 }
 
 uint64_t random_next(struct random *r)

@@ -9,7 +9,6 @@
 #include <cpuid.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -73,17 +72,6 @@ void need_silicon(void)
 	__cpuid(0x80000002, brand[0], brand[1], brand[2], brand[3]);
 	if (!memcmp(brand, "QEMU TCG", 8))
 		test_skip("QEMU's TCG does not check what this needs");
-}
-
-void cpu_keep(void)
-{
-	int cpu = sched_getcpu();
-	cpu_set_t set;
-
-	REQUIRE(cpu >= 0, "sched_getcpu: %s", strerror(errno));
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	REQUIRE(!sched_setaffinity(0, sizeof(set), &set), "sched_setaffinity: %s", strerror(errno));
 }
 
 void *map_pages(size_t bytes)

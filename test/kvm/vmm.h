@@ -71,13 +71,6 @@ void need_capability(int fd, int capability, const char *name);
 /* Skips on QEMU's TCG: it lets pass, unseen by any hypervisor, what a processor refuses. */
 void need_silicon(void);
 
-/*
- * Keeps the calling thread on the CPU where it is. Beside its own use, for guests that set breakpoints in QEMU 7.2: its VMRUN
- * loads DR7 without arming what it says, so a vCPU that changes CPU leaves the breakpoint behind. Seen then: no #DB in
- * 2 of 7 runs, and QEMU itself ended by a segmentation fault in one; 24 of 24 passed on one CPU.
- */
-void cpu_keep(void);
-
 /* Anonymous memory, page aligned. */
 void *map_pages(size_t bytes);
 

@@ -42,6 +42,8 @@ int machine_vcpu_run(struct cpu *cpu, struct vcpu *v)
 	return 0;
 }
 
+void machine_vcpu_hold(struct vcpu *v, enum vcpu_hold hold) { }
+
 int machine_vcpu_init(struct vcpu *v)
 {
 	sysreg_reset(v);

@@ -44,6 +44,11 @@ int machine_vcpu_run(struct cpu *cpu, struct vcpu *v)
 	return backend->run(cpu, v);
 }
 
+void machine_vcpu_hold(struct vcpu *v, enum vcpu_hold hold)
+{
+	backend->hold(v, hold);
+}
+
 void machine_vm_init(struct vm *vm) { }
 /* Caches are coherent for every access, and each CPU flushes at its next entry. */
 void machine_guest_mapped(u64 pa, u64 pages) { }

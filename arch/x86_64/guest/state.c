@@ -31,18 +31,14 @@ int machine_vcpu_init(struct vcpu *v)
 
 s64 op_KVM_GET_REGS(struct call *c)
 {
-	backend->open(c->vcpu);
 	backend->get_regs(c->vcpu, (struct abi_regs *)c->buf);
-	backend->close(c->vcpu);
 	c->out = sizeof(struct abi_regs);
 	return 0;
 }
 
 s64 op_KVM_SET_REGS(struct call *c)
 {
-	backend->open(c->vcpu);
 	backend->set_regs(c->vcpu, (const struct abi_regs *)c->buf);
-	backend->close(c->vcpu);
 	return 0;
 }
 
@@ -101,10 +97,8 @@ s64 op_OP_STATE_GET(struct call *c)
 	u32 i;
 
 	s->fields = (1ull << STATE_COUNT) - 1;
-	backend->open(c->vcpu);
 	for (i = 0; i < STATE_COUNT; i++)
 		s->value[i] = field_get(c->vcpu, i);
-	backend->close(c->vcpu);
 	c->out = sizeof(*s);
 	return 0;
 }
@@ -122,14 +116,12 @@ s64 op_OP_STATE_SET(struct call *c)
 	for (i = 0; i < STATE_COUNT; i++)
 		if ((s->fields & BIT(i)) && !value_ok(i, s->value[i]))
 			return -EINVAL;
-	backend->open(v);
 	for (i = 0; i < STATE_COUNT; i++)
 		if (s->fields & BIT(i))
 			field_set(v, i, s->value[i]);
 	if (s->fields & DEBUG_FIELDS)
 		v->arch.dr_live = 1;
 	backend->refresh(v);
-	backend->close(v);
 	if (s->fields & TRANSLATION_FIELDS)
 		v->arch.asid_generation = 0;	/* the guest's own translations go */
 	v->arch.work = 1;

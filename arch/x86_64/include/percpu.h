@@ -54,6 +54,8 @@ struct cpu {
 	u64 ring_pa;
 	u32 ring_complete;		/* our own count: the shared one is never read */
 	u8 *scratch;			/* RING_OP_BYTES: the copy that an operation works on */
+	u64 bound;			/* handle of the vCPU that is this CPU's (vcpu_bind), or 0 */
+	struct vcpu *vcpu;		/* that vCPU */
 
 	/* Backend. */
 	u64 hsave_pa;			/* SVM: host save area; VMX: VMXON region */

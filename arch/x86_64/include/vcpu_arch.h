@@ -7,6 +7,7 @@
 #define VCPU_ARCH_H
 
 #include "types.h"
+#include "machine.h"
 #include "percpu.h"
 #include "cpu.h"
 #include "abi/x86_64/exit.h"
@@ -94,8 +95,7 @@ struct backend {
 	void (*service_loop)(struct cpu *cpu) NORETURN;
 	int (*vcpu_init)(struct vcpu *v);		/* 0 or -ENOMEM */
 	int (*run)(struct cpu *cpu, struct vcpu *v);	/* KVM_RUN, 0: takes over the exit page, stays in the guest until there is an exit for the driver */
-	void (*open)(struct vcpu *v);			/* before what follows of a vCPU that is not loaded; then close */
-	void (*close)(struct vcpu *v);
+	void (*hold)(struct vcpu *v, enum vcpu_hold hold);	/* machine_vcpu_hold(): what follows wants VCPU_OPEN */
 	int (*state_get)(struct vcpu *v, u32 field, u64 *value);	/* STATE_*; 0: not in the state block */
 	int (*state_set)(struct vcpu *v, u32 field, u64 value);
 	void (*get_regs)(struct vcpu *v, struct abi_regs *r);

@@ -59,7 +59,7 @@ void svm_set_regs(struct vcpu *v, const struct abi_regs *r)
 /* ---- fields of struct state_fields ---- */
 
 /* The VMCB is memory: to be had at any time. */
-void svm_open(struct vcpu *v)
+void svm_hold(struct vcpu *v, enum vcpu_hold hold)
 {
 }
 

@@ -549,7 +549,6 @@ static inline void load(struct cpu *cpu, struct vcpu *v)
 
 	if (vmx_apicv && v->arch.lapic)
 		apicv_load(v, v->arch.lapic);
-	x->launched = 0;
 	fpu_load(cpu, v);
 	if (unlikely(x->extra))
 		extra_load(cpu, v);
@@ -586,7 +585,6 @@ int vmx_run(struct cpu *cpu, struct vcpu *v)
 	while (!guest_enter(cpu, v))
 		;
 	unload(cpu, v);
-	vmclear(v->arch.vmcb_pa);
 	vmptrld(cpu->vmcb_pa);
 	return 0;
 }

@@ -3,10 +3,9 @@
  * guest.c - a user vCPU's state on VMX: switching in and out, and what the
  * driver reads and sets. The state after reset is the driver's to set.
  *
- * Invariant: a user vCPU's VMCS is active on a CPU only while that CPU works on
- * the vCPU: vmx_close() clears it, so that any CPU may take it
- * next, and its memory may go back to the service VM (SDM 25.11.1). Meanwhile
- * the processor holds the service VM's MSRs, CR2, FPU state and debug registers.
+ * Invariant: a user vCPU's VMCS is active only on the CPU that the vCPU is bound to: vmx_hold() clears it, so that any
+ * CPU may take it next, and its memory may go back to the service VM (SDM 25.11.1). It is current while that CPU works on
+ * the vCPU. Between runs the processor holds the service VM's MSRs, CR2, FPU state and debug registers.
  * See: SDM vol. 3, 25.4 (guest state), 27.3 (what an entry checks).
  */
 #include "vmx.h"
@@ -27,15 +26,14 @@
 
 /* ---- the VMCS ---- */
 
-void vmx_open(struct vcpu *v)
+void vmx_hold(struct vcpu *v, enum vcpu_hold hold)
 {
-	vmptrld(v->arch.vmcb_pa);
-}
-
-void vmx_close(struct vcpu *v)
-{
-	vmclear(v->arch.vmcb_pa);
-	vmptrld(cpu_this()->vmcb_pa);
+	if (hold == VCPU_FREE) {
+		vmclear(v->arch.vmcb_pa);
+		v->arch.vmx->launched = 0;
+	} else {
+		vmptrld(hold == VCPU_OPEN ? v->arch.vmcb_pa : cpu_this()->vmcb_pa);
+	}
 }
 
 void vmx_proc_set(struct vcpu *v, u32 proc)
@@ -135,7 +133,8 @@ int vmx_vcpu_init(struct vcpu *v)
 	vmwrite(VMCS_CR4_MASK, ~CR4_GUESTS);
 	if (vmx_guest_controls.pin & PIN_TIMER)
 		vmwrite(VMCS_PREEMPTION_TIMER, vmx_timer_ticks);
-	vmx_close(v);
+	vmx_hold(v, VCPU_CLOSED);
+	vmx_hold(v, VCPU_FREE);
 	return 0;
 }
 

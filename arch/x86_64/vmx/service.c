@@ -128,6 +128,7 @@ void vmx_service_wait(struct cpu *cpu)
 {
 	int result;
 
+	vcpu_take(cpu, 0);
 	if (cpu->state == CPU_ABSENT)
 		vmx_service_init(cpu, NULL);
 	else

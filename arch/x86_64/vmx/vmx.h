@@ -201,8 +201,7 @@ void vmx_proc2_set(struct vcpu *v, u32 bits, u32 on);	/* one of these, or 0 */
 
 /* The backend operations of guest.c; contracts in vcpu_arch.h. */
 int vmx_vcpu_init(struct vcpu *v);
-void vmx_open(struct vcpu *v);
-void vmx_close(struct vcpu *v);
+void vmx_hold(struct vcpu *v, enum vcpu_hold hold);
 int vmx_state_get(struct vcpu *v, u32 field, u64 *value);
 int vmx_state_set(struct vcpu *v, u32 field, u64 value);
 void vmx_get_regs(struct vcpu *v, struct abi_regs *r);

@@ -55,6 +55,21 @@ TEST(mmio_store)
 	EXPECT(expect_store(vcpu, MMIO_BASE, 8) == 0, "str xzr");
 }
 
+/* X1 and V5 count; the thread changes CPU before each run, and before registers are read. */
+GUEST(counter, BASE "mov x1, #0x300000\nmsr cpacr_el1, x1\nisb\nmov x1, #0\n1: add x1, x1, #1\nfmov d5, x1\nstr x1, [x19]\nfmov x2, d5\ncmp x2, x1\nb.eq 1b\n" POWER_OFF);
+TEST(moved_between_runs)
+{
+	struct vcpu *vcpu = START(counter);
+
+	for (unsigned int i = 1; i < 400; i++) {
+		cpu_go(i);
+		EXPECT(expect_store(vcpu, MMIO_BASE, 8) == i, "round %u", i);
+		if (i % 3)
+			cpu_go(i + 1);
+		EXPECT(reg_get(vcpu, CORE(regs.regs[1])) == i, "X1 in round %u", i);
+	}
+}
+
 GUEST(load, BASE
       "ldrb w1, [x19]\nldrh w2, [x19]\nldr w3, [x19]\nldr x4, [x19]\n"
       "ldrsb x5, [x19]\nldrsb w6, [x19]\nldrsh x7, [x19]\nldrsh w8, [x19]\nldrsw x9, [x19]\nldr xzr, [x19]\n"
