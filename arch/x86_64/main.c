@@ -137,9 +137,13 @@ static INIT void assign_owners(const struct boot_info *info)
 
 	memset(table, 0, pages * sizeof(u32));
 	memory_init(table, pages);
-	for (i = 0; i < info->region_count; i++)
-		if (info->regions[i].type == REGION_RAM)
-			memory_assign(info->regions[i].base, info->regions[i].size / PAGE_SIZE, OWNER_SERVICE);
+	for (i = 0; i < info->region_count; i++) {
+		const struct boot_region *r = &info->regions[i];
+		u64 base = align_up(r->base, PAGE_SIZE), end = align_down(r->base + r->size, PAGE_SIZE);
+
+		if (r->type == REGION_RAM && end > base)
+			memory_assign(base, (end - base) / PAGE_SIZE, OWNER_SERVICE);
+	}
 	memory_assign(image_pa, align_up(image_bytes(), PAGE_SIZE) / PAGE_SIZE, OWNER_HYPERVISOR);
 	memory_assign(region_pa, region_bytes / PAGE_SIZE, OWNER_HYPERVISOR);
 	pool_add(&pool, region_pa, pool_bytes);

@@ -135,7 +135,6 @@ int service_fault(u64 gpa)
 
 /* ---- MSRs ---- */
 
-#define MSR_MTRR_CAP 0xfe
 #define MTRR_ENABLE 0x800ull
 
 static const struct service_msr *msr_find(u32 msr)
@@ -165,14 +164,14 @@ int service_msr_read(struct cpu *cpu, u32 msr, u64 *value, u64 efer)
 	case SMSR_DENIED:
 		return 1;
 	default:
-		*value = rdmsr(msr);
-		return 0;
+		return msr_try_read(msr, value);
 	}
 }
 
+/* AutoIBRS where it is (CPUID 0x80000021 EAX[8]). The backend looks at LME. */
 static int efer_write(u64 value, u64 *efer)
 {
-	if ((value & ~EFER_KNOWN) || ((value & EFER_LME) != (*efer & EFER_LME) && (*efer & EFER_LMA)))
+	if (value & ~(EFER_KNOWN | (u64)(cpuid(0x80000021, 0).eax >> 8 & 1) << 21))
 		return 1;
 	*efer = (value & ~EFER_LMA) | (*efer & EFER_LMA) | EFER_SVME;
 	return 0;
@@ -183,50 +182,44 @@ static int apic_base_write(u64 value)
 {
 	if ((value ^ rdmsr(MSR_APIC_BASE)) & ~(APIC_BASE_ENABLE | APIC_BASE_X2APIC))
 		return 1;
-	wrmsr(MSR_APIC_BASE, value);
-	return 0;
+	return msr_try_write(MSR_APIC_BASE, value);
+}
+
+/* Does the pair, with this value of that register, type our memory? A mask with holes may do so anywhere. */
+static int mtrr_covers(u32 msr, u64 value)
+{
+	u64 base = (msr & 1 ? rdmsr(msr - 1) : value) & ~0xfffull;
+	u64 mask = msr & 1 ? value : rdmsr(msr + 1), bits = mask & ~0xfffull;
+
+	return (mask & 0x800) && ((u32)(bits | (bits - 1)) != ~0u || service_covers_hypervisor(base, bits));
 }
 
 /*
  * Firmware's memory types stay as they are where the hypervisor lives: a
- * variable range may change while it is switched off, or when it does not
- * cover our memory (SDM vol. 3, 12.11.2.3). The default type stays.
+ * variable range may change when it covers our memory neither before nor
+ * afterwards (SDM vol. 3, 12.11.2.3). The default type stays.
  */
 static int mtrr_write(u32 msr, u64 value)
 {
-	u64 base, mask;
+	u64 old;
 
-	if (msr < 0x2ff && (msr - 0x200) / 2 >= (rdmsr(MSR_MTRR_CAP) & 0xff))
+	if (msr_try_read(msr, &old))
 		return 1;
-	if (value == rdmsr(msr))
+	if (value == old)
 		return 0;
 	if (msr == 0x2ff) {
 		/* Linux switches MTRRs off while it changes them: that is dropped. On, they are as firmware left them. */
 		if (value & MTRR_ENABLE && value != mtrr_default)
 			return 1;
-		if (value & MTRR_ENABLE)
-			wrmsr(msr, value);
-		return 0;
+		return value & MTRR_ENABLE ? msr_try_write(msr, value) : 0;
 	}
-	base = (msr & 1 ? rdmsr(msr - 1) : value) & ~0xfffull;
-	mask = (msr & 1 ? value : rdmsr(msr + 1));
-	if ((mask & 0x800) && service_covers_hypervisor(base, mask & ~0xfffull))
-		return 1;
-	wrmsr(msr, value);
-	return 0;
-}
-
-/* Bits beyond these would be #GP in our hands (SDM vol. 1, 13.3). */
-static u64 xss_supported(void)
-{
-	struct cpuid c = cpuid(0xd, 1);
-
-	return c.eax & 8 ? c.ecx | (u64)c.edx << 32 : 0;
+	return mtrr_covers(msr, old) || mtrr_covers(msr, value) || msr_try_write(msr, value);
 }
 
 int service_msr_write(struct cpu *cpu, u32 msr, u64 value, u64 *efer)
 {
 	const struct service_msr *m = msr_find(msr);
+	u64 old;
 
 	if (!m)
 		return 1;
@@ -240,19 +233,19 @@ int service_msr_write(struct cpu *cpu, u32 msr, u64 value, u64 *efer)
 	case SMSR_IGNORED:
 		return 0;
 	case SMSR_TSC_AUX:
-		if (value >> 32 || !cpu_has_tsc_aux)
+		if (msr_try_write(msr, value))
 			return 1;
 		cpu->tsc_aux = value;
-		wrmsr(msr, value);
 		return 0;
 	case SMSR_XSS:
-		if (value & ~xss_supported())
+		if (msr_try_write(msr, value))
 			return 1;
 		cpu->xss = value;
-		wrmsr(msr, value);
 		return 0;
+	case SMSR_XD:
+		return (value >> 34 & 1) || msr_try_write(msr, value);
 	case SMSR_FIXED:
-		return value != rdmsr(msr);
+		return msr_try_read(msr, &old) || value != old;
 	default:
 		return 1;
 	}

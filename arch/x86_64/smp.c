@@ -130,7 +130,7 @@ INIT u32 smp_start(u64 page, void (*entry)(void))
 		if (READ_ONCE(cpus[i]->state) != CPU_ABSENT)
 			up++;
 		else
-			log_print("tenon: CPU with APIC id %u does not start: it stays off\n", cpus[i]->apic_id);
+			panic("the CPU with APIC id %u does not start\n", cpus[i]->apic_id);
 	}
 	memcpy(at, saved, sizeof(saved));
 	return up;

@@ -36,7 +36,7 @@ struct frame {
 static u64 gdt[3] = { 0, 0, 0x00af9b000000ffffull };
 static struct gate idt[256];
 
-extern u8 trap_stubs[], trap_nmi[], trap_sx[], trap_stray[];
+extern u8 trap_stubs[], trap_nmi[], trap_sx[], trap_gp[], trap_stray[];
 void trap(const struct frame *f);
 
 INIT void trap_gate(u32 vector, const void *handler)
@@ -56,6 +56,7 @@ INIT void trap_init(void)
 		trap_gate(i, trap_stray);
 	trap_gate(VECTOR_NMI, trap_nmi);
 	trap_gate(VECTOR_SX, trap_sx);
+	trap_gate(VECTOR_GP, trap_gp);
 }
 
 void trap_load(void)

@@ -285,10 +285,15 @@ static const struct fixed fixed_amd[] = {
 	{ "TOP_MEM2", 0xc001001d, 0xc001001d, ANY, 1 },
 	{ "MMIO configuration base", 0xc0010058, 0xc0010058, ANY, 1 },
 	{ "SMM_BASE, SMM_ADDR, SMM_MASK", 0xc0010111, 0xc0010113, ANY, 1 },
+	{ "SMM_CTL", 0xc0010116, 0xc0010116, ANY, 0 },
 	{ "outside of the permission map", 0x40000000, 0x40000003, 0, 0 },
 	{ NULL, 0, 0, 0, 0 },
 };
 static const struct fixed fixed_intel[] = {
+	{ "TEST_CTRL", 0x33, 0x33, ANY, 0 },
+	{ "PEBS", 0x3f1, 0x3f1, ANY, 0 },
+	{ "debug store area", 0x600, 0x600, ANY, 0 },
+	{ "hardware feedback", 0x17d0, 0x17d1, ANY, 0 },
 	{ "FEATURE_CONTROL", 0x3a, 0x3a, 1, 0 },
 	{ "VMX capabilities", 0x480, 0x493, 0, 0 },
 	{ "Processor Trace output", 0x560, 0x561, 0, 0 },
@@ -343,7 +348,8 @@ TEST(msr_efer)
 	EXPECT(msr_try_write(EFER, efer | 0x1000) == GP, "SVME can be written");
 	EXPECT(msr_try_write(EFER, efer & ~0x100ull) == GP, "LME can be cleared in long mode");
 	for (bit = 15; bit < 64; bit++)
-		EXPECT(msr_try_write(EFER, efer | 1ull << bit) == GP, "reserved bit %u", bit);
+		EXPECT((bit == 21 && (cpuid(0x80000021, 0).eax & 0x100)) ||	/* AutoIBRS */
+		       msr_try_write(EFER, efer | 1ull << bit) == GP, "reserved bit %u", bit);
 	EXPECT(msr_try_write(EFER, efer | 1) == NO_TRAP, "SCE cannot be set");
 	EXPECT(msr_try_write(EFER, efer) == NO_TRAP, "EFER's own value is refused");
 	msr_try_read(EFER, &now);
@@ -360,6 +366,11 @@ TEST(msr_apic_base)
 	for (i = 0; i < ARRAY_SIZE(to); i++)
 		EXPECT(msr_try_write(0x1b, to[i] | (base & 0xfff)) == GP, "moved to %llx", to[i]);
 	EXPECT(msr_try_write(0x1b, base ^ 0x100) == GP, "the boot CPU's bit can be changed");
+	/* What the processor refuses: x2APIC mode without the APIC, a reserved bit. QEMU 7.2 refuses nothing. */
+	if (vendor_intel) {
+		EXPECT(msr_try_write(0x1b, (base & ~0x800ull) | 0x400) == GP, "x2APIC mode of a CPU without an APIC");
+		EXPECT(msr_try_write(0x1b, base | 1) == GP, "a reserved bit");
+	}
 	EXPECT(msr_try_write(0x1b, base) == NO_TRAP, "its own value is refused");
 	msr_try_read(0x1b, &now);
 	EXPECT(now == base, "was %llx, is %llx", base, now);
@@ -378,6 +389,14 @@ TEST(msr_mtrr)
 	EXPECT(msr_try_write(msr, hidden & size_mask) == NO_TRAP, "the base of a range that is off");
 	EXPECT(msr_try_write(msr + 1, size_mask | MTRR_VALID) == GP, "valid over the hypervisor, mask last");
 	EXPECT(msr_try_write(msr + 1, MTRR_VALID) == GP, "valid over everything");
+	msr_try_write(msr, hidden & size_mask & ~(1ull << 30));
+	EXPECT(msr_try_write(msr + 1, (size_mask & ~(1ull << 30)) | MTRR_VALID) == GP, "valid over two blocks, the lower elsewhere");
+	if (vendor_intel) {	/* QEMU 7.2 takes any value */
+		EXPECT(msr_try_write(0x21e, 0) == GP, "a range that is not there");
+		EXPECT(msr_try_write(msr, 2) == GP, "a reserved type");
+		EXPECT(msr_try_write(msr + 1, 1) == GP, "a reserved bit");
+		EXPECT(msr_try_write(msr, 1ull << 60) == GP, "an address that no processor has");
+	}
 	msr_try_read(msr + 1, &now);
 	EXPECT(now == 0, "the refused mask is there: %llx", now);
 	EXPECT(msr_try_write(msr, 0xd0000000) == NO_TRAP, "a base elsewhere");
@@ -395,7 +414,49 @@ TEST(msr_mtrr)
 	EXPECT(now == def, "the default type was %llx, is %llx", def, now);
 }
 
+/* Supervisor state of XSAVES, where there is any. */
+TEST(msr_xss)
+{
+	int has = vendor_intel && cpuid(0, 0).eax >= 0xd && (cpuid(0xd, 1).eax & 8);
+
+	EXPECT(!vendor_intel || msr_try_write(0xda0, 0) == (has ? NO_TRAP : GP), "a write of 0");
+	EXPECT(!vendor_intel || msr_try_write(0xda0, ~0ull) == GP, "all bits");
+}
+
 /* ---- instructions ---- */
+
+/*
+ * Compatibility mode: RIP behind an instruction at the end of 4 GiB is 0 (any process can do that, here ring 0 does). At 0
+ * there is a far jump back.
+ */
+static __attribute__((noinline)) void do_wrap(u64 rip)
+{
+	asm volatile("pushq %0; pushq %1; lretq; wrap_back:" : : "r"((u64)SEL_LDT), "r"(rip) : "rax", "rbx", "rcx", "rdx", "memory");
+}
+
+TEST(cpuid_at_the_end_of_4_gib)
+{
+	extern u8 wrap_back[];
+	volatile u8 *zero = (u8 *)0;
+	u8 jump[7] = { 0xea, 0, 0, 0, 0, SEL_CODE, 0 }, saved[sizeof(jump)];
+	u64 back = (u64)wrap_back;
+	u32 i;
+
+	asm volatile("" : "+r"(zero));
+	memcpy(jump + 1, &back, 4);
+	for (i = 0; i < sizeof(jump); i++) {
+		saved[i] = zero[i];
+		zero[i] = jump[i];
+	}
+	own[PAGE_SIZE - 2] = 0x0f;
+	own[PAGE_SIZE - 1] = 0xa2;
+	window_top((u64)own);
+	cpu_this()->gdt[SEL_LDT / 8] = 0x00cf9b000000ffffull;	/* 32-bit code */
+	for (i = 0; i < 3; i++)
+		EXPECT(try_call(do_wrap, 0xfffffffe) == NO_TRAP, "it does not come back");
+	for (i = 0; i < sizeof(jump); i++)
+		zero[i] = saved[i];
+}
 
 static void do_vmrun(u64 pa) { asm volatile("vmrun" : : "a"(pa) : "memory"); }
 static void do_vmload(u64 pa) { asm volatile("vmload" : : "a"(pa) : "memory"); }

@@ -148,6 +148,15 @@ u64 window_2m(u64 pa)
 	return window_base() + BLOCK_SIZE + (pa & (BLOCK_SIZE - 1));
 }
 
+void window_top(u64 pa)
+{
+	static u64 table[512] __attribute__((aligned(4096)));
+
+	table[511] = pa | PTE;
+	directories[3][511] = (u64)table | PTE;
+	flush();
+}
+
 u64 window_walk(u64 pa, int level)
 {
 	u32 index = cpu_this()->index;

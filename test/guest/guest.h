@@ -96,6 +96,7 @@ void timer_start(u32 count);			/* periodic, bus clocks; 0 stops */
 /* Points the window's page or 2 MiB at pa and returns its address: no cache entry of an older use stays. */
 u64 window_4k(u64 pa);
 u64 window_2m(u64 pa);
+void window_top(u64 pa);		/* at 0xfffff000; for good */
 /* An address whose walk finds its page table (level 0), directory (1) or the one above (2) at pa. */
 u64 window_walk(u64 pa, int level);
 extern u64 *page_root;

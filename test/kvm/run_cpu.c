@@ -244,6 +244,47 @@ TEST(reset_vector)
 	guest_steps(vcpu, (const struct step[]) { OUT(REPORT_PORT, 1, 0x5a), HLT, {} });
 }
 
+/* Outside 64-bit mode the instruction behind the last one of 4 GiB is at 0, whoever executed that one. */
+static void wraps(const char *what, const uint8_t *code, size_t bytes, struct step first)
+{
+	static const uint8_t go[] = { 0xbb, 0, 0, 0, 0x10, 0xff, 0xe2 };		/* mov $MMIO_BASE, %ebx; jmp *%edx */
+	static const uint8_t end[] = { 0xb0, 0x77, 0xe6, 0xe1, 0xf4 };			/* mov $0x77, %al; out %al, $0xe1; hlt */
+	struct vm *vm = vm_create(GUEST_MEMORY);
+	struct vcpu *vcpu = vcpu_create(vm, 0);
+	struct kvm_regs regs;
+	uint8_t *top = map_pages(0x1000);
+
+	cpuid_set(vcpu, cpuid_supported(vm->sys));
+	vcpu_mode(vcpu, 32);
+	slot_set(vm, 1, 0xfffff000, 0x1000, top, 0);
+	memcpy(top + 0x1000 - bytes, code, bytes);
+	vm_load(vm, GUEST_CODE, go, sizeof(go));
+	vm_load(vm, 0, end, sizeof(end));
+	regs_get(vcpu, &regs);
+	regs.rdx = 0x100000000ull - bytes;
+	regs.rcx = 0x1b;		/* APIC_BASE: what needs no exit Bochs gets wrong there, by itself */
+	regs_set(vcpu, &regs);
+	if (first.kind != STEP_END)
+		guest_steps(vcpu, (const struct step[]) { first, OUT(0xe1, 1, 0x77), HLT, {} });
+	else
+		guest_steps(vcpu, (const struct step[]) { OUT(0xe1, 1, 0x77), HLT, {} });
+	regs_get(vcpu, &regs);
+	REQUIRE(regs.rip == sizeof(end), "%s: RIP %#llx", what, regs.rip);
+	vm_destroy(vcpu);
+}
+#define WRAPS(what, first, ...) wraps(what, (const uint8_t[]) { __VA_ARGS__ }, sizeof((const uint8_t[]) { __VA_ARGS__ }), \
+				      (struct step) first)
+
+TEST(wraps_at_4_gib)
+{
+	WRAPS("CPUID", {}, 0x0f, 0xa2);
+	WRAPS("a port", OUT(0x10, 1, 0), 0xe6, 0x10);
+	WRAPS("RDMSR", {}, 0x0f, 0x32);
+	WRAPS("a store", WRITE(MMIO_BASE, 1, 0), 0x88, 0x03);
+	WRAPS("a load", READ(MMIO_BASE, 4, 5), 0x8b, 0x03);
+	WRAPS("HLT", HLT, 0xf4);
+}
+
 /* Every general register survives an exit, and the VMM's changes arrive. */
 GUEST(registers, 64, "1: out %al, $0x10\n jmp 1b\n");
 TEST(registers)

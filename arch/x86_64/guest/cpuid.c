@@ -42,8 +42,12 @@ struct cpuid cpuid_service(u32 leaf, u32 subleaf, u64 cr4)
 	c = cpuid(leaf, subleaf);
 	switch (leaf) {
 	case 1:
-		c.ecx &= ~(BIT(5) | BIT(6) | LEAF1_ECX_OSXSAVE);	/* VMX, SMX */
+		c.ecx &= ~(BIT(2) | BIT(5) | BIT(6) | LEAF1_ECX_OSXSAVE);	/* 64-bit debug store, VMX, SMX */
+		c.edx &= ~BIT(21);	/* debug store */
 		c.ecx |= cr4 & CR4_OSXSAVE ? LEAF1_ECX_OSXSAVE : 0;
+		break;
+	case 6:
+		c.eax &= ~(BIT(19) | BIT(23));	/* hardware feedback, thread director */
 		break;
 	case 7:
 		if (subleaf)
@@ -53,6 +57,12 @@ struct cpuid cpuid_service(u32 leaf, u32 subleaf, u64 cr4)
 		break;
 	case 0x80000001:
 		c.ecx &= ~(BIT(2) | BIT(12));	/* SVM, SKINIT */
+		break;
+	case 0x80000007:
+		c.ebx &= ~BIT(3);	/* scalable MCA: its MSRs are in no permission map */
+		break;
+	case 0x80000008:
+		c.ebx &= ~BIT(3);	/* INVLPGB: #UD in a guest without a VMCB bit of its own */
 		break;
 	case 0x8000000a:
 	case 0x8000001f:			/* SVM's and SEV's details */

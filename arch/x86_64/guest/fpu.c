@@ -25,6 +25,7 @@
 #define XSAVE_HEADER 512
 
 u64 fpu_mask;
+u32 fpu_pointers_stay;
 static u32 mxcsr_mask = 0xffbf;
 u32 fpu_bytes = 576;
 

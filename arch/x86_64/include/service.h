@@ -22,6 +22,7 @@ enum service_msr_kind {
 	SMSR_IGNORED,	/* a write does nothing (microcode) */
 	SMSR_MTRR,	/* may not retype the hypervisor's memory */
 	SMSR_DENIED,	/* #GP */
+	SMSR_XD,	/* MISC_ENABLE: NX, which the hypervisor's own tables use, stays */
 	SMSR_XSS,	/* noted: XSAVES of a user VM must not reach its components */
 	SMSR_TSC_AUX,	/* noted, so that it can be put back after a user VM */
 };
@@ -31,6 +32,10 @@ struct service_msr {
 	u32 intercept;	/* SMSR_READ, SMSR_WRITE */
 	u32 kind;
 };
+
+/* trap_entry.S: 0, or 1 where the processor refuses with #GP. */
+int msr_try_read(u32 msr, u64 *value);
+int msr_try_write(u32 msr, u64 value);
 
 #define SMSR_READ 1u
 #define SMSR_WRITE 2u

@@ -5,10 +5,13 @@
 
 #include "vcpu_arch.h"
 
-/* IBPB when the branch predictor holds another vCPU's training (APM vol. 2, 3.2.9; SDM vol. 4, IA32_PRED_CMD). */
+/*
+ * IBPB when the branch predictor holds another vCPU's training (APM vol. 2, 3.2.9; SDM vol. 4, IA32_PRED_CMD): of one that
+ * had the same address, too, which a new vCPU has not run here after.
+ */
 static inline void predictor_switch(struct cpu *cpu, const struct vcpu *v)
 {
-	if (likely(cpu->last_vcpu == v))
+	if (likely(cpu->last_vcpu == v && v->arch.asid_cpu == cpu))
 		return;
 	cpu->last_vcpu = v;
 	if (cpu_has_ibpb)
@@ -36,8 +39,11 @@ static inline void fpu_save(void *area, u64 mask)
 		asm volatile("fxsave64 (%0)" : : "r"(area) : "memory");
 }
 
+/* fpu_pointers_stay: XRSTOR and FXRSTOR leave the last x87 instruction's addresses (APM vol. 2, 11.4.4.3): ours replace them. */
 static inline void fpu_restore(const void *area, u64 mask)
 {
+	if (fpu_pointers_stay)
+		asm volatile("fnclex; emms; fildl %0" : : "m"(fpu_pointers_stay));
 	if (likely(mask))
 		asm volatile("xrstor64 (%0)" : : "r"(area), "a"(-1), "d"(-1) : "memory");
 	else

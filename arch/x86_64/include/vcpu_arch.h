@@ -118,6 +118,7 @@ extern u64 tsc_ratio_max, abi_features;
 void fpu_init(void);				/* boot: which components there are */
 #define FPU_XCR0_RESET 0x1ull
 extern u64 fpu_mask;				/* XCR0 bits that a guest may set; 0: no XSAVE */
+extern u32 fpu_pointers_stay;			/* 1: an AMD processor whose FP restore leaves the last instruction's addresses */
 extern u32 fpu_bytes;				/* of the area for all of them */
 int fpu_xcr0_valid(u64 xcr0, u64 allowed);	/* XSETBV would take it */
 int fpu_set(struct vcpu *v, const u8 *image);	/* 4096 bytes of KVM_SET_XSAVE; 1: not valid */

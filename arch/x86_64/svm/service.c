@@ -37,6 +37,7 @@ const struct service_msr svm_service_msrs[] = {
 	{ 0xc0010020, 0xc0010020, SMSR_WRITE, SMSR_IGNORED },			/* patch loader */
 	{ 0xc0010058, 0xc0010058, SMSR_WRITE, SMSR_FIXED },			/* MMIO configuration base */
 	{ 0xc0010111, 0xc0010113, SMSR_WRITE, SMSR_FIXED },			/* SMM_BASE, SMM_ADDR, SMM_MASK */
+	{ 0xc0010116, 0xc0010116, SMSR_WRITE, SMSR_DENIED },			/* SMM_CTL */
 	{ 0xc0010114, 0xc0010114, SMSR_READ | SMSR_WRITE, SMSR_HIDDEN },	/* VM_CR */
 	{ 0xc0010117, 0xc0010117, SMSR_READ | SMSR_WRITE, SMSR_HIDDEN },	/* VM_HSAVE_PA */
 	{ 0xc0010130, 0xc0010131, SMSR_READ | SMSR_WRITE, SMSR_HIDDEN },	/* GHCB, SEV status */
@@ -50,8 +51,10 @@ static void service_msr(struct cpu *cpu)
 	u32 msr = (u32)cpu->regs.rcx;
 	int fault;
 
+	/* LME changes while paging is off only (APM vol. 2, 14.7): VMRUN would refuse it. */
 	if (b->exit_info1)
-		fault = service_msr_write(cpu, msr, value, &b->efer);
+		fault = (msr == MSR_EFER && ((value ^ b->efer) & EFER_LME) && (b->cr0 & CR0_PG)) ||
+			service_msr_write(cpu, msr, value, &b->efer);
 	else
 		fault = service_msr_read(cpu, msr, &value, b->efer);
 	if (fault) {

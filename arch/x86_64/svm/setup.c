@@ -80,6 +80,7 @@ INIT void svm_maps_init(struct pool *pool)
 	svm_iopm_pa = pool_alloc_pages(pool, IOPM_PAGES);
 	svm_guest_msrpm_pa = pool_alloc_pages(pool, MSRPM_PAGES);
 	service_msrpm_pa = pool_alloc_pages(pool, MSRPM_PAGES);
+	fpu_pointers_stay = !(cpuid(0x80000008, 0).ebx & 4);	/* XSAVEERPTR */
 	svm_shadow_lost = cpuid(0x40000000, 0).ebx == 0x54474354;	/* "TCGT" */
 	if (!svm_iopm_pa || !svm_guest_msrpm_pa || !service_msrpm_pa)
 		panic("no memory for the permission maps\n");

@@ -34,12 +34,12 @@ static inline void guest_set_shadow(struct vcpu *v, u32 on)
 
 static inline int guest_wide(struct vcpu *v)
 {
-	return (vmread(VMCS_GUEST_EFER) & EFER_LMA) && (vmread(VMCS_GUEST_RIGHTS + 2 * VSEG_CS) & 0x2000);
+	return (vmread(VMCS_GUEST_EFER) & EFER_LMA) && (vmread(VMCS_GUEST_RIGHTS + 2 * VSEG_CS) & RIGHTS_LONG);
 }
 
 static inline u64 guest_next_rip(struct vcpu *v, u32 length)
 {
-	return guest_rip(v) + vmread(VMCS_EXIT_LENGTH);
+	return vmx_next_rip();
 }
 
 static inline void guest_skip(struct vcpu *v, u32 length)
@@ -56,7 +56,7 @@ static inline void guest_full(struct vcpu *v, struct exit_state *x)
 	x->cr0 = vmread(VMCS_GUEST_CR0);
 	asm volatile("mov %%cr2, %0" : "=r"(x->cr2));
 	x->cr3 = vmread(VMCS_GUEST_CR3);
-	x->cr4 = vmread(VMCS_GUEST_CR4) & ~CR4_VMXE;
+	x->cr4 = vmx_cr4();
 	x->efer = vmread(VMCS_GUEST_EFER);
 	for (i = 0; i < ARRAY_SIZE(x->seg); i++)
 		x->seg[i] = vmx_segment(i);

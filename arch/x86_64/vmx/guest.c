@@ -15,8 +15,6 @@
 
 /* CR0 bits that are ours in a guest: caching is the machine's, NE is VMX's. What a guest writes is in the shadow. */
 #define CR0_OURS (CR0_CD | CR0_NW | CR0_NE)
-/* CR4 bits that a guest changes without an exit. Of the others its CPUID decides, which is the driver's to say. */
-#define CR4_GUESTS 0x7ffull
 
 /*
  * #DB and #AC: exit_reflect(). #UD: the driver
@@ -99,7 +97,7 @@ static void cr0_out(u64 cr0)
 
 static void cr4_out(u64 cr4)
 {
-	vmwrite(VMCS_GUEST_CR4, cr4 | CR4_VMXE);
+	vmwrite(VMCS_GUEST_CR4, cr4 | CR4_VMXE | CR4_MCE);
 	vmwrite(VMCS_CR4_SHADOW, cr4);
 }
 
@@ -226,7 +224,7 @@ int vmx_state_get(struct vcpu *v, u32 field, u64 *value)
 	switch (field) {
 	case STATE_CR0: *value = cr0_get(); return 1;
 	case STATE_CR2: *value = x->slot[SLOT_CR2]; return 1;
-	case STATE_CR4: *value = vmread(VMCS_GUEST_CR4) & ~CR4_VMXE; return 1;
+	case STATE_CR4: *value = vmx_cr4(); return 1;
 	case STATE_CR8: *value = x->apic[APIC_TPR] >> 4; return 1;
 	case STATE_DR6: *value = x->slot[SLOT_DR6]; return 1;
 	case STATE_SHADOW: *value = !!(vmread(VMCS_GUEST_INTERRUPTIBILITY) & BLOCKED_SHADOW); return 1;

@@ -18,18 +18,16 @@ static inline u64 service_rflags(struct cpu *cpu) { return vmread(VMCS_GUEST_RFL
 static inline u32 service_cpl(struct cpu *cpu) { return vmx_cpl(); }
 static inline void service_skip(struct cpu *cpu, u32 length) { vmx_skip(); }
 
+/* In real mode an exception pushes no error code, and the entry would be refused (27.2.1.3). */
 static void service_inject(struct cpu *cpu, u32 vector, u32 type, int has_error)
 {
-	vmwrite(VMCS_ENTRY_EVENT, EVENT_VALID | type << 8 | vector | (has_error ? EVENT_ERROR : 0));
-	if (has_error)
-		vmwrite(VMCS_ENTRY_ERROR, 0);
+	u64 error = has_error && (vmread(VMCS_GUEST_CR0) & CR0_PE) ? EVENT_ERROR : 0;
+
+	vmwrite(VMCS_ENTRY_EVENT, EVENT_VALID | type << 8 | vector | error);
+	vmwrite(VMCS_ENTRY_ERROR, 0);
 }
 
-static void service_gp(struct cpu *cpu)
-{
-	/* In real mode an exception pushes no error code, and the entry would be refused (27.2.1.3). */
-	service_inject(cpu, VECTOR_GP, EVENT_EXCEPTION, !!(vmread(VMCS_GUEST_CR0) & CR0_PE));
-}
+static void service_gp(struct cpu *cpu) { service_inject(cpu, VECTOR_GP, EVENT_EXCEPTION, 1); }
 
 /* MWAIT as HLT. */
 static void service_sleep(struct cpu *cpu, int exits)
@@ -44,14 +42,19 @@ static void service_sleep(struct cpu *cpu, int exits)
 /* What of the MSRs exits, but for those of SYSCALL; EFER does not: there is no bit of ours in it. */
 const struct service_msr vmx_service_msrs[] = {
 	{ 0x1b, 0x1b, SMSR_WRITE, SMSR_APIC_BASE },
+	{ 0x33, 0x33, SMSR_WRITE, SMSR_DENIED },			/* TEST_CTRL: a guest's split lock would be its #AC */
 	{ 0x3a, 0x3a, SMSR_READ | SMSR_WRITE, SMSR_HIDDEN },		/* FEATURE_CONTROL */
 	{ 0x79, 0x79, SMSR_WRITE, SMSR_IGNORED },			/* microcode update */
-	{ 0x200, 0x20f, SMSR_WRITE, SMSR_MTRR },
+	{ 0x1a0, 0x1a0, SMSR_WRITE, SMSR_XD },
+	{ 0x200, 0x21f, SMSR_WRITE, SMSR_MTRR },
 	{ 0x2ff, 0x2ff, SMSR_WRITE, SMSR_MTRR },
+	{ 0x3f1, 0x3f1, SMSR_WRITE, SMSR_DENIED },			/* PEBS writes through the tables of who runs when it is due, ... */
 	{ 0x480, 0x493, SMSR_READ | SMSR_WRITE, SMSR_DENIED },		/* VMX capabilities */
 	{ 0x560, 0x561, SMSR_READ | SMSR_WRITE, SMSR_DENIED },		/* Processor Trace writes to physical addresses */
 	{ 0x570, 0x571, SMSR_READ | SMSR_WRITE, SMSR_DENIED },
+	{ 0x600, 0x600, SMSR_WRITE, SMSR_DENIED },			/* ... to the debug store area: the hypervisor's own, too */
 	{ 0xda0, 0xda0, SMSR_WRITE, SMSR_XSS },
+	{ 0x17d0, 0x17d1, SMSR_WRITE, SMSR_DENIED },			/* the hardware feedback table: any physical address */
 	{ 0xc0000103, 0xc0000103, SMSR_WRITE, SMSR_TSC_AUX },
 	{ 0 }
 };
@@ -69,13 +72,12 @@ static void service_rdmsr(struct cpu *cpu)
 	vmx_skip();
 }
 
-/* Noted, so that switching to a user VM needs no RDMSR. LSTAR and CSTAR: canonical; SFMASK's high half is reserved. */
+/* Noted, so that switching to a user VM needs no RDMSR. */
 static int syscall_write(struct cpu *cpu, u32 msr, u64 value)
 {
-	if (msr == MSR_SFMASK ? value >> 32 != 0 : msr != MSR_STAR && (u64)((s64)(value << 16) >> 16) != value)
+	if (msr_try_write(msr, value))
 		return 1;
 	cpu->syscall_msr[msr - MSR_STAR] = value;
-	wrmsr(msr, value);
 	return 0;
 }
 
@@ -264,6 +266,9 @@ static void service_exit(struct cpu *cpu)
 {
 	u32 reason = (u32)vmread(VMCS_EXIT_REASON);
 
+	/* An instruction of processors after this list, which nobody asked to exit. */
+	if (reason >= REASON_COUNT && !(reason & REASON_FAILED))
+		reason = REASON_VMXON;
 	if (reason >= REASON_COUNT || !service_exits[reason].fn)
 		panic("service VM: exit %x qualification %lx at rip %lx\n", reason,
 		      (unsigned long)vmread(VMCS_QUALIFICATION), (unsigned long)vmread(VMCS_GUEST_RIP));

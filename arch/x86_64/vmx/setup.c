@@ -164,15 +164,16 @@ static INIT u32 timer_ticks(void)
 
 /*
  * L1TF and MDS: where the CPU has the means and does not say that it needs none
- * (SDM vol. 4, IA32_ARCH_CAPABILITIES: RDCL_NO, SKIP_L1DFL_VMENTRY, MDS_NO).
+ * (SDM vol. 4, IA32_ARCH_CAPABILITIES: RDCL_NO, SKIP_L1DFL_VMENTRY, MDS_NO, TAA_NO; RFDS_CLEAR says that it does).
  */
 static INIT u32 flushes(void)
 {
-	u32 edx = cpuid(0, 0).eax >= 7 ? cpuid(7, 0).edx : 0;
-	u64 immune = edx & (1u << 29) ? rdmsr(MSR_ARCH_CAPABILITIES) : 0;
+	struct cpuid c = cpuid(0, 0).eax >= 7 ? cpuid(7, 0) : (struct cpuid) { 0 };
+	u64 immune = c.edx & (1u << 29) ? rdmsr(MSR_ARCH_CAPABILITIES) : 0;
+	int taa = (c.ebx & (1u << 11)) && !(immune & 0x100), rfds = !!(immune & (1u << 28));
 
-	return ((edx & (1u << 28)) && !(immune & 0x9) ? FLUSH_L1D : 0) |
-		((edx & (1u << 10)) && !(immune & 0x20) ? FLUSH_BUFFERS : 0);
+	return ((c.edx & (1u << 28)) && !(immune & 0x9) ? FLUSH_L1D : 0) |
+		(((c.edx & (1u << 10)) && (!(immune & 0x20) || taa)) || rfds ? FLUSH_BUFFERS : 0);
 }
 
 INIT void vmx_maps_init(struct pool *pool)

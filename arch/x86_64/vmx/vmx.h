@@ -139,12 +139,33 @@ extern u8 vmx_exit[], vmx_trap_nmi[];
 #define ATTENTION_MC 2u		/* a machine check that left a user VM */
 #define ATTENTION_INIT 4u	/* an INIT that left a user VM */
 
-/* RIP behind the instruction that exited; the interrupt shadow ends. */
+/*
+ * CR4 bits that a guest changes without an exit. Of the others its CPUID decides, which is the driver's to say; MCE is the
+ * machine's: without it a machine check would be the guest's shutdown.
+ */
+#define CR4_GUESTS 0x7bfull
+
+static inline u64 vmx_cr4(void)
+{
+	return (vmread(VMCS_GUEST_CR4) & CR4_GUESTS) | (vmread(VMCS_CR4_SHADOW) & ~CR4_GUESTS);
+}
+
+#define RIGHTS_LONG 0x2000u
+
+/* Behind the instruction that exited. Outside 64-bit code it wraps at 4 GiB: the entry wants that (27.3.1.4). */
+static inline u64 vmx_next_rip(void)
+{
+	u64 rip = vmread(VMCS_GUEST_RIP), next = rip + vmread(VMCS_EXIT_LENGTH);
+
+	return unlikely((rip ^ next) >> 32) && !(vmread(VMCS_GUEST_RIGHTS + 2 * VSEG_CS) & RIGHTS_LONG) ? (u32)next : next;
+}
+
+/* RIP goes there; the interrupt shadow ends. */
 static inline void vmx_skip(void)
 {
 	u64 blocked = vmread(VMCS_GUEST_INTERRUPTIBILITY);
 
-	vmwrite(VMCS_GUEST_RIP, vmread(VMCS_GUEST_RIP) + vmread(VMCS_EXIT_LENGTH));
+	vmwrite(VMCS_GUEST_RIP, vmx_next_rip());
 	if (unlikely(blocked & BLOCKED_SHADOW))
 		vmwrite(VMCS_GUEST_INTERRUPTIBILITY, blocked & ~(u64)BLOCKED_SHADOW);
 }
