@@ -244,6 +244,34 @@ TEST(reset_vector)
 	guest_steps(vcpu, (const struct step[]) { OUT(REPORT_PORT, 1, 0x5a), HLT, {} });
 }
 
+/*
+ * CR0.CD and NW: the guest reads what it wrote, also after a while and beside other changes of CR0, and the VMM does. Each
+ * report: bits 30 and 29, TS.
+ */
+#define CACHE_BITS "mov %cr0, %eax\n mov %eax, %ecx\n shr $29, %eax\n and $3, %eax\n and $8, %ecx\n or %ecx, %eax\n out %eax, $0xe0\n"
+GUEST(cache_bits, 32,
+	CACHE_BITS "mov %cr0, %eax\n or $0x60000000, %eax\n mov %eax, %cr0\n" CACHE_BITS
+	"mov $30000000, %ecx\n 1: dec %ecx\n jnz 1b\n" CACHE_BITS
+	"mov %cr0, %eax\n or $8, %eax\n mov %eax, %cr0\n" CACHE_BITS "clts\n" CACHE_BITS
+	"smsw %ax\n or $8, %eax\n lmsw %ax\n" CACHE_BITS
+	"mov %cr0, %eax\n and $0xdfffffff, %eax\n mov %eax, %cr0\n" CACHE_BITS
+	"mov %cr0, %eax\n and $0xbffffff7, %eax\n mov %eax, %cr0\n" CACHE_BITS);
+TEST(cache_bits)
+{
+	static const uint32_t bits[] = { 0, 3, 3, 3 | 8, 3, 3 | 8, 2 | 8, 0 };
+	struct vcpu *vcpu = GUEST_CREATE(cache_bits, 32);
+	struct kvm_sregs sregs;
+
+	for (unsigned int i = 0; i < sizeof(bits) / sizeof(bits[0]); i++) {
+		uint32_t got = guest_report(vcpu);
+
+		REQUIRE(got == bits[i], "report %u: %#x", i, got);
+		IOCTL(vcpu->fd, KVM_GET_SREGS, &sregs);
+		REQUIRE((sregs.cr0 >> 29 & 3) == (bits[i] & 3), "report %u: CR0 %#llx", i, sregs.cr0);
+		IOCTL(vcpu->fd, KVM_SET_SREGS, &sregs);
+	}
+}
+
 /* Outside 64-bit mode the instruction behind the last one of 4 GiB is at 0, whoever executed that one. */
 static void wraps(const char *what, const uint8_t *code, size_t bytes, struct step first)
 {

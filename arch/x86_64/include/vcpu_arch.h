@@ -56,6 +56,7 @@ struct vcpu_arch {
 		};
 	};
 	u32 dr_live;		/* the guest uses DR0 to DR3: switch them */
+	u32 cr0_shown;		/* SVM: CR0.CD and NW, which the guest sees and the processor does not */
 	u32 work;		/* 0: nothing special at the next entry (no event, window, debugging) */
 	u32 window;		/* this run's request_window */
 	u32 vector_waits;	/* the LAPIC has an interrupt that waits for its window */

@@ -52,7 +52,7 @@ static inline void guest_full(struct vcpu *v, struct exit_state *x)
 	u32 i;
 
 	svm_get_regs(v, &x->regs);
-	x->cr0 = b->cr0;
+	x->cr0 = b->cr0 | v->arch.cr0_shown;
 	x->cr2 = b->cr2;
 	x->cr3 = b->cr3;
 	x->cr4 = b->cr4;
@@ -265,6 +265,8 @@ static int exit_mc(struct cpu *cpu, struct vcpu *v)
  * its CPUID has.
  */
 static const struct exit_row exits[VMEXIT_TABLE] = {
+	[VMEXIT_CR_READ0] = { exit_emulate, EXIT_CR },
+	[VMEXIT_CR_WRITE0] = { exit_emulate, EXIT_CR },
 	[VMEXIT_CR_WRITE4] = { exit_emulate, EXIT_CR },
 	[VMEXIT_CR_WRITE8] = { exit_emulate, EXIT_CR },
 	[VMEXIT_DR_FIRST ... VMEXIT_DR_LAST] = { exit_emulate, EXIT_DR },
@@ -296,13 +298,15 @@ static const struct exit_row exits[VMEXIT_TABLE] = {
 	[VMEXIT_RDPRU] = { exit_undefined, EXIT_OTHER },
 };
 
-/* What has a row is intercepted; three only at times. */
+/* What has a row is intercepted; five only at times. */
 void svm_guest_intercepts(struct vmcb *b)
 {
 	u32 code;
 
 	for (code = 0; code < VMEXIT_TABLE; code++)
 		svm_intercept(b, code, !!exits[code].fn);
+	svm_intercept(b, VMEXIT_CR_READ0, 0);
+	svm_intercept(b, VMEXIT_CR_WRITE0, 0);
 	svm_intercept(b, VMEXIT_VINTR, 0);
 	svm_intercept(b, VMEXIT_IRET, 0);
 	svm_intercept(b, VMEXIT_EXCEPTION + VECTOR_BP, 0);
@@ -354,6 +358,8 @@ static inline void load(struct cpu *cpu, struct vcpu *v)
 static inline void unload(struct cpu *cpu, struct vcpu *v)
 {
 	vmsave(v->arch.vmcb_pa);
+	if (unlikely(v->arch.vmcb->cr0 & CR0_CD))
+		svm_cr0_set(v, v->arch.vmcb->cr0 | v->arch.cr0_shown);
 	if (unlikely(v->arch.tsc_ratio))
 		wrmsr(MSR_TSC_RATIO, TSC_RATIO_ONE);
 	if (v->arch.tsc_aux != cpu->tsc_aux)

@@ -63,6 +63,20 @@ void svm_hold(struct vcpu *v, enum vcpu_hold hold)
 {
 }
 
+/*
+ * CD and NW of a guest would switch off the processor's caches, for firmware's whole life and its neighbour's thread (APM vol. 2,
+ * 7.6.2). It is shown them, and CR0 is the driver's meanwhile; one that it sets itself goes at the next way out (unload()).
+ */
+void svm_cr0_set(struct vcpu *v, u64 cr0)
+{
+	struct vmcb *b = v->arch.vmcb;
+
+	v->arch.cr0_shown = (u32)cr0 & (CR0_CD | CR0_NW);
+	b->cr0 = (cr0 & ~(CR0_CD | CR0_NW)) | CR0_ET;
+	svm_intercept(b, VMEXIT_CR_READ0, !!v->arch.cr0_shown);
+	svm_intercept(b, VMEXIT_CR_WRITE0, !!v->arch.cr0_shown);
+}
+
 #define AT(member) __builtin_offsetof(struct vmcb, member)
 
 /* Segments come first, in the VMCB's own order. */
@@ -94,6 +108,7 @@ int svm_state_get(struct vcpu *v, u32 field, u64 *value)
 		return 0;
 	switch (field) {
 	case FIELD_SS: *value = (*at & ~FIELD_SS_DPL) | (u64)b->cpl << 21; break;
+	case STATE_CR0: *value = *at | v->arch.cr0_shown; break;
 	case STATE_CR8: *value = *at & 15; break;
 	case STATE_EFER: *value = *at & ~EFER_SVME; break;
 	case STATE_SHADOW: *value = *at & 1; break;
@@ -111,7 +126,7 @@ int svm_state_set(struct vcpu *v, u32 field, u64 value)
 		return 0;
 	switch (field) {
 	case FIELD_SS: b->cpl = value >> 21 & 3; *at = value; break;
-	case STATE_CR0: *at = value | CR0_ET; break;
+	case STATE_CR0: svm_cr0_set(v, value); break;
 	case STATE_CR8: *at = (*at & ~V_TPR_MASK) | (value & 15); break;
 	case STATE_EFER: *at = value | EFER_SVME; break;
 	case STATE_SHADOW: *at = value & 1; break;

@@ -74,6 +74,7 @@ void svm_maps_init(struct pool *pool);
 /* The backend operations of guest.c; contracts in vcpu_arch.h. */
 int svm_vcpu_init(struct vcpu *v);
 int svm_run(struct cpu *cpu, struct vcpu *v);
+void svm_cr0_set(struct vcpu *v, u64 cr0);
 void svm_hold(struct vcpu *v, enum vcpu_hold hold);
 int svm_state_get(struct vcpu *v, u32 field, u64 *value);
 int svm_state_set(struct vcpu *v, u32 field, u64 value);

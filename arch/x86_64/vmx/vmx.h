@@ -9,8 +9,6 @@
 #include "service.h"
 #include "vcpu_arch.h"
 
-#define CR0_NW (1ull << 29)
-#define CR0_CD (1ull << 30)
 #define CR4_VMXE (1ull << 13)
 #define DR6_RESET 0xffff0ff0ull
 #define PAT_RESET 0x0007040600070406ull
