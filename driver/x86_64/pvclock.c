@@ -88,17 +88,20 @@ static bool instant(u64 *tsc, s64 *base, u64 *real)
 	return ok && serial == READ_ONCE(host_serial);
 }
 
+#define PAIR_TRIES 16
+
 /*
- * TSC and base where Linux's clock is another one: of three readings that with the least between. What comes in between (an
+ * TSC and base where Linux's clock is another one: of some readings that with the least between. What comes in between (an
  * SMI, a neighbour's turn on the machine below) would put the guest's clock ahead by as much. Interrupts are off.
  */
 static s64 pair(u64 *tsc)
 {
+	static u64 usual;	/* the least of all so far */
 	u64 least = U64_MAX, before, after;
 	s64 base = 0, now;
 	int i;
 
-	for (i = 0; i < 3; i++) {
+	for (i = 0; i < PAIR_TRIES && least > 2 * READ_ONCE(usual); i++) {
 		before = rdtsc_ordered();
 		now = base_now();
 		after = rdtsc_ordered();
@@ -108,6 +111,8 @@ static s64 pair(u64 *tsc)
 		*tsc = before + least / 2;
 		base = now;
 	}
+	if (least < usual || !usual)
+		WRITE_ONCE(usual, least);
 	return base;
 }
 
