@@ -143,6 +143,7 @@ static int claim(struct frame *f, const struct rule *r, u32 reg, u64 value)
 static void store(struct frame *f, u32 offset, u32 size, u64 value)
 {
 	u32 reg = offset & ~7u, shift = (offset & 4) * 8;
+	u64 pa;
 	volatile u64 *at = phys_to_virt(f->pa + reg);
 	const struct rule *r = rule_find(f->kind, reg);
 
@@ -156,10 +157,15 @@ static void store(struct frame *f, u32 offset, u32 size, u64 value)
 	if (size == 4)
 		value = (*at & ~(0xffffffffull << shift)) | (value & 0xffffffff) << shift;
 	value &= r->keep;
-	if (!claim(f, r, reg, value))
+	if (!claim(f, r, reg, value)) {
 		*at = value;
-	else
-		log_print("tenon: the service VM gives the GIC memory that is not its own: register %x, %lx\n", reg, (unsigned long)value);
+		/* Page_Size and IDbits may be read-only (12.19, 12.11): what counts is what the GIC made of it. */
+		if (r->table(*at, &pa) <= table_of(f, reg)->pages * PAGE_SIZE || !claim(f, r, reg, *at))
+			return;
+		*at = 0;
+		claim(f, r, reg, 0);
+	}
+	log_print("tenon: the service VM gives the GIC memory that is not its own: register %x, %lx\n", reg, (unsigned long)value);
 }
 
 static struct frame *frame_find(u64 ipa)
