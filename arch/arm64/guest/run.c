@@ -32,6 +32,9 @@ int machine_vcpu_run(struct cpu *cpu, struct vcpu *v)
 {
 	if (unlikely(!v->arch.ready))
 		return -EINVAL;
+	/* An ERET to a 32-bit EL0 that this CPU of several kinds lacks would stay in EL2 (D1.3.4). */
+	if (unlikely(v->arch.regs.pstate & PSTATE_NRW) && id_field(read_sysreg(id_aa64pfr0_el1), 0) != 2)
+		return -EINVAL;
 	resume(v, &v->page->in);
 	guest_load(cpu, v);
 	while (!guest_enter(cpu, v))
