@@ -134,11 +134,11 @@ static const struct {
 	{ 0x8400000a, 0, features },		/* PSCI_FEATURES */
 	{ 0x84000012, 1, end },			/* SYSTEM_RESET2 */
 	{ FN_SMCCC_VERSION, 0, smccc_version },
-	{ 0x80000001, 0, relay },		/* SMCCC_ARCH_FEATURES */
+	{ SMCCC_ARCH_FEATURES, 0, relay },
 	{ 0x80000002, 1, relay },		/* SMCCC_ARCH_SOC_ID */
 	{ 0x80003fff, 0, relay },		/* SMCCC_ARCH_WORKAROUND_3 */
 	{ 0x80007fff, 0, relay },		/* SMCCC_ARCH_WORKAROUND_2 */
-	{ 0x80008000, 0, relay },		/* SMCCC_ARCH_WORKAROUND_1 */
+	{ SMCCC_WORKAROUND_1, 0, relay },
 };
 
 static int find(u32 fn)

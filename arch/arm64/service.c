@@ -206,12 +206,18 @@ void machine_guest_mapped(u64 pa, u64 pages)
 /* TLBI VMALLS12E1IS means the VMID in VTTBR_EL2 (D8.13). */
 void machine_vm_flush(struct vm *vm)
 {
+	u64 tcr = read_sysreg(tcr_el1);
+
+	/* No walk of the service VM's stage 1 meanwhile (world_set_special()). */
+	write_sysreg(tcr_el1, tcr | TCR_EPD);
+	isb();
 	dsb(ishst);
 	write_sysreg(vttbr_el2, vm->arch.vttbr);
 	isb();
 	service_flush();
 	write_sysreg(vttbr_el2, service_vttbr);
 	isb();
+	write_sysreg(tcr_el1, tcr);
 }
 
 void cpu_poll(void)

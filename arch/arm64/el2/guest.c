@@ -163,10 +163,18 @@ static int guest_serror(struct cpu *cpu, struct vcpu *v)
 	return leave(v, EXIT_SERROR);
 }
 
+static u64 __attribute__((noinline)) branches_forget(u64 kind)
+{
+	smc(SMCCC_WORKAROUND_1, 0, 0, 0);
+	return kind;
+}
+
 int guest_enter(struct cpu *cpu, struct vcpu *v)
 {
 	u64 kind = el2_enter(&v->arch.regs);
 
+	if (unlikely(cpu->fix_branch))
+		kind = branches_forget(kind);
 	if (likely(kind == EXIT_KIND_SYNC))
 		return guest_sync(cpu, v);
 	if (kind == EXIT_KIND_SERROR)

@@ -50,6 +50,17 @@ const char *el2_missing(void)
 	return NULL;
 }
 
+/* What this CPU does by speculation, and has to be kept from. */
+static void errata(struct cpu *cpu)
+{
+	u64 midr = read_sysreg(midr_el1), part = midr >> 4 & 0xfff;
+
+	/* Speculative AT: Cortex-A55 1530923, A57 1319537, A72 1319367, A76 1165522. */
+	cpu->special = midr >> 24 == 0x41 && (part == 0xd05 || part == 0xd07 || part == 0xd08 || part == 0xd0b);
+	/* Without FEAT_CSV2 branches of one VM steer another's; firmware knows whether and how it can help (Arm DEN 0070). */
+	cpu->fix_branch = !id_field(read_sysreg(id_aa64pfr0_el1), 56) && !(u32)smc(SMCCC_ARCH_FEATURES, SMCCC_WORKAROUND_1, 0, 0);
+}
+
 static void vectors_enable(void)
 {
 	write_sysreg(cptr_el2, service_cptr);
@@ -81,6 +92,7 @@ void el2_enable(struct cpu *cpu)
 	isb();
 	write_named(ICH_HCR_EL2, 0);
 	vectors_enable();
+	errata(cpu);
 	/* EL1 as after reset: MMU and caches off (RES1 bits of SCTLR_EL1). */
 	write_sysreg(sctlr_el1, 0x30d00800);
 	write_sysreg(cpacr_el1, 0);

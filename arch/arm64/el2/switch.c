@@ -48,6 +48,40 @@ static void el1_load(const u64 *from)
 #undef X
 }
 
+/*
+ * Out of line, as few CPUs need it. On some a speculated AT walks EL1's tables from here: while they are one world's and VTTBR_EL2
+ * the other's no walk may begin, so stage 1 is on and its walks are off (notices of the errata in el2/setup.c).
+ */
+static void __attribute__((noinline)) world_set_special(const struct cpu *cpu, u64 *el1, u64 hcr, u64 vttbr)
+{
+	u64 tcr = el1[EL1_TCR_EL1];
+
+	write_sysreg(tcr_el1, read_sysreg(tcr_el1) | TCR_EPD);
+	isb();
+	write_sysreg(sctlr_el1, read_sysreg(sctlr_el1) | SCTLR_M);
+	isb();
+	write_sysreg(hcr_el2, hcr);
+	write_sysreg(vttbr_el2, vttbr);
+	isb();
+	el1[EL1_TCR_EL1] = tcr | TCR_EPD;
+	el1_load(el1);
+	el1[EL1_TCR_EL1] = tcr;
+	isb();
+	write_sysreg(tcr_el1, tcr);
+}
+
+/* To the other world's EL1 and stage 2. */
+static inline void world_set(const struct cpu *cpu, u64 *el1, u64 hcr, u64 vttbr)
+{
+	if (unlikely(cpu->special)) {
+		world_set_special(cpu, el1, hcr, vttbr);
+		return;
+	}
+	write_sysreg(hcr_el2, hcr);
+	write_sysreg(vttbr_el2, vttbr);
+	el1_load(el1);
+}
+
 void guest_el1_get(struct vcpu *v)
 {
 	el1_save(v->arch.el1);
@@ -99,9 +133,7 @@ void guest_load(struct cpu *cpu, struct vcpu *v)
 		cpu->serror = read_sysreg(hcr_el2) & HCR_VSE;
 	el1_save(cpu->el1);
 	cpu->pmr = read_named(ICC_PMR_EL1);
-	el1_load(v->arch.el1);
-	write_sysreg(hcr_el2, HCR_GUEST | v->arch.hcr);
-	write_sysreg(vttbr_el2, v->vm->arch.vttbr);
+	world_set(cpu, v->arch.el1, HCR_GUEST | v->arch.hcr, v->vm->arch.vttbr);
 	tlb_claim(cpu, v);
 	write_sysreg(vmpidr_el2, v->arch.vmpidr);
 	write_sysreg(cptr_el2, CPTR_GUEST);
@@ -120,13 +152,11 @@ void guest_unload(struct cpu *cpu, struct vcpu *v)
 		fp_back(cpu, v);
 	el1_save(v->arch.el1);
 	write_named(ICC_PMR_EL1, cpu->pmr);
-	el1_load(cpu->el1);
 	/* The processor clears VSE when the guest takes the SError. */
 	v->arch.hcr = read_sysreg(hcr_el2) & HCR_PENDING;
-	write_sysreg(hcr_el2, el2_service_hcr(cpu));
+	world_set(cpu, cpu->el1, el2_service_hcr(cpu), service_vttbr);
 	if (unlikely(cpu->serror) && cpu_has_ras)
 		write_named(VSESR_EL2, cpu->vsesr);
-	write_sysreg(vttbr_el2, service_vttbr);
 	write_sysreg(vmpidr_el2, cpu->mpidr_full);
 	write_sysreg(cptr_el2, service_cptr);
 	write_sysreg(mdcr_el2, service_mdcr);

@@ -37,6 +37,7 @@ static const struct row {
 	{ 0x84000012, 1, TO_DRIVER, 0 },		/* SYSTEM_RESET2 */
 	{ 0x80000000, 0, CONSTANT, VERSION_1_1 },	/* SMCCC_VERSION */
 	{ 0x80000001, 0, ARCH_FEATURES, 0 },
+	{ SMCCC_WORKAROUND_1, 0, CONSTANT, 0 },		/* every exit does it, on CPUs that need it */
 	{ 0x86000000, 0, CONSTANT, 1 },			/* KVM's features: this function */
 	{ 0x8600ff01, 0, VENDOR_UID, 0 },
 };
@@ -45,7 +46,7 @@ static const struct row *find(u32 fn)
 {
 	u32 i;
 
-	if ((fn & 0xffff) > LAST_FUNCTION && (fn & 0xffff) != VENDOR_UID_NUMBER)
+	if ((fn & 0xffff) > LAST_FUNCTION && (fn & 0xffff) != VENDOR_UID_NUMBER && fn != SMCCC_WORKAROUND_1)
 		return NULL;
 	for (i = 0; i < ARRAY_SIZE(rows); i++)
 		if (rows[i].fn == fn || (rows[i].is64 && (rows[i].fn | 0x40000000) == fn))
@@ -79,7 +80,7 @@ int guest_smccc(struct vcpu *v)
 		x[0] = find((u32)x[1]) && ((u32)x[1] >> 24 & 0xbf) == 0x84 ? 0 : (u32)x[1] == 0x80000000 ? 0 : NOT_SUPPORTED;
 		return 0;
 	case ARCH_FEATURES:
-		x[0] = (u32)x[1] >> 1 == 0x80000000 >> 1 ? 0 : NOT_SUPPORTED;
+		x[0] = (u32)x[1] >> 1 == 0x80000000 >> 1 || ((u32)x[1] == SMCCC_WORKAROUND_1 && cpu_this()->fix_branch) ? 0 : NOT_SUPPORTED;
 		return 0;
 	case VENDOR_UID:
 		answer_uid(x);

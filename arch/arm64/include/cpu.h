@@ -102,10 +102,12 @@
 #define FSC_ACCESS(fsc) (((fsc) & 0x3c) == 0x08)
 #define FSC_PERMISSION(fsc) (((fsc) & 0x3c) == 0x0c)
 
-/* SCTLR_EL1 */
+/* SCTLR_EL1, TCR_EL1 */
+#define SCTLR_M 1ull
 #define SCTLR_SPAN (1ull << 23)
 #define SCTLR_E0E (1ull << 24)
 #define SCTLR_EE (1ull << 25)
+#define TCR_EPD (1ull << 7 | 1ull << 23)
 
 /* ICC_SRE_EL2: system registers, no bypass; EL1 may reach its own ICC_SRE_EL1 */
 #define SRE_ON 0x7ull

@@ -108,6 +108,8 @@ int timer_asserted(const struct vcpu *v);	/* of a guest that is not loaded */
 /* psci.c */
 void psci_call(struct cpu *cpu);
 u64 smc(u64 fn, u64 a, u64 b, u64 c);
+#define SMCCC_ARCH_FEATURES 0x80000001u
+#define SMCCC_WORKAROUND_1 0x80008000u
 void secondary_start(void);			/* physical entry of a started CPU, header.S */
 
 #endif
