@@ -20,7 +20,7 @@ enum exit_reason {
 	EXIT_FAULT = 4,		/* stage-2 fault at gpa: memory to map, or MMIO: esr, data */
 	EXIT_SMCCC = 5,		/* a PSCI function that concerns more than this vCPU: x[]; PC is past it */
 	EXIT_SGI = 6,		/* a vCPU with a GIC wrote ICC_SGI1R_EL1, ICC_ASGI1R_EL1 or ICC_SGI0R_EL1: data; esr tells which */
-	EXIT_SERROR = 7,	/* a physical SError ended the guest; it is pending for the service VM */
+	EXIT_SERROR = 7,	/* a physical SError ended the guest: it is pending for the service VM; or an access met bad memory: one is pending for the guest */
 	EXIT_FAIL_ENTRY = 8,	/* KVM_ARM_VCPU_INIT was not done, or PSTATE is not a 64-bit guest's */
 	/* Answered in the hypervisor; they only count. */
 	EXIT_SYSREG = 12,

@@ -111,6 +111,15 @@ static int big_endian(const struct vcpu *v)
 	return !!(read_sysreg(sctlr_el1) & bit);
 }
 
+/* Bad memory, or a bus: as KVM without firmware's help the guest gets a virtual SError, and tries again. */
+static int guest_bad_memory(struct vcpu *v)
+{
+	v->page->exits[EXIT_SERROR]++;
+	v->arch.vsesr = SERROR_IMPDEF;
+	write_sysreg(hcr_el2, read_sysreg(hcr_el2) | HCR_VSE);
+	return leave(v, EXIT_SERROR);
+}
+
 /* Memory to map, or MMIO: the driver has the slots. */
 static int guest_abort(struct cpu *cpu, struct vcpu *v, u64 esr)
 {
@@ -119,6 +128,8 @@ static int guest_abort(struct cpu *cpu, struct vcpu *v, u64 esr)
 	u64 far = read_sysreg(far_el2), ipa;
 
 	(void)cpu;
+	if (unlikely(FSC_ERROR(ISS_FSC(esr))))
+		return guest_bad_memory(v);
 	if (!fault_ipa(esr, far, &ipa))
 		return 0;
 	v->arch.far = far;

@@ -12,11 +12,8 @@
 #include "service.h"
 #include "vm.h"
 
-#define HCR_GUEST (HCR_RW | HCR_VM | HCR_PTW | HCR_SWIO | HCR_FMO | HCR_IMO | HCR_AMO | HCR_FB | HCR_BSU_IS | \
-		   HCR_TWI | HCR_TSC | HCR_TIDCP | HCR_TACR | HCR_TID3)
 #define HCR_PENDING (HCR_VI | HCR_VF | HCR_VSE)
-#define CPTR_GUEST (CPTR_RES1 | CPTR_TFP)
-#define MDCR_GUEST (MDCR_TPM | MDCR_TPMCR | MDCR_TDA | MDCR_TDOSA | MDCR_TDRA)
+#define CPTR_GUEST (CPTR_RES1 | CPTR_TFP | CPTR_TTA | CPTR_TAM)
 #define PMR_ALL 0xff
 
 void fp_save(struct fp_state *to);	/* entry.S */
@@ -56,6 +53,7 @@ static void __attribute__((noinline)) world_set_special(const struct cpu *cpu, u
 {
 	u64 tcr = el1[EL1_TCR_EL1];
 
+	fine_traps(el1 == cpu->el1);
 	write_sysreg(tcr_el1, read_sysreg(tcr_el1) | TCR_EPD);
 	isb();
 	write_sysreg(sctlr_el1, read_sysreg(sctlr_el1) | SCTLR_M);
@@ -133,15 +131,17 @@ void guest_load(struct cpu *cpu, struct vcpu *v)
 		cpu->serror = read_sysreg(hcr_el2) & HCR_VSE;
 	el1_save(cpu->el1);
 	cpu->pmr = read_named(ICC_PMR_EL1);
-	world_set(cpu, v->arch.el1, HCR_GUEST | v->arch.hcr, v->vm->arch.vttbr);
+	world_set(cpu, v->arch.el1, guest_hcr | v->arch.hcr, v->vm->arch.vttbr);
 	tlb_claim(cpu, v);
 	write_sysreg(vmpidr_el2, v->arch.vmpidr);
 	write_sysreg(cptr_el2, CPTR_GUEST);
-	write_sysreg(mdcr_el2, service_mdcr | MDCR_GUEST);
+	write_sysreg(mdcr_el2, cpu->guest_mdcr);
 	write_named(ICC_SRE_EL2, SRE_ON);
 	lr_load(v);
-	if (cpu_has_ras)
+	if (cpu_has_ras) {
 		write_named(VSESR_EL2, v->arch.vsesr);
+		write_named(VDISR_EL2, v->arch.stored[ST_DISR]);
+	}
 	timer_load(cpu, v);
 	write_named(ICC_PMR_EL1, PMR_ALL);
 }
@@ -155,11 +155,15 @@ void guest_unload(struct cpu *cpu, struct vcpu *v)
 	/* The processor clears VSE when the guest takes the SError. */
 	v->arch.hcr = read_sysreg(hcr_el2) & HCR_PENDING;
 	world_set(cpu, cpu->el1, el2_service_hcr(cpu), service_vttbr);
-	if (unlikely(cpu->serror) && cpu_has_ras)
+	if (cpu_has_ras)
+		v->arch.stored[ST_DISR] = read_named(VDISR_EL2);
+	if (unlikely(cpu->serror) && cpu_has_ras) {
 		write_named(VSESR_EL2, cpu->vsesr);
+		write_named(VDISR_EL2, 0);
+	}
 	write_sysreg(vmpidr_el2, cpu->mpidr_full);
 	write_sysreg(cptr_el2, service_cptr);
-	write_sysreg(mdcr_el2, service_mdcr);
+	write_sysreg(mdcr_el2, cpu->mdcr);
 	write_named(ICC_SRE_EL2, SRE_ON | SRE_EL1);
 	lr_unload(v);
 	timer_unload(cpu, v);

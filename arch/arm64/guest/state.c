@@ -14,7 +14,6 @@
 #include "vm.h"
 
 #define PSTATE_KEPT 0xf1c003cfull	/* flags, DIT, UAO, PAN, DAIF, M */
-#define SERROR_IMPDEF (1ull << 24)
 
 /* Runs of registers in KVM's struct kvm_regs: index in 32-bit words, and where they are here. */
 #define CORE(first, count, words, field) { first, count, words, offsetof(struct vcpu_arch, field) }

@@ -60,8 +60,8 @@ static const struct row rows[] = {
 	/* DFR0: breakpoints, watchpoints and their contexts; no PMU, trace, profiling */
 	ID(5, 0, F(0) | F(12) | F(20) | F(28)), ID(5, 1, 0), ID(5, 2, 0), ID(5, 3, 0),
 	ID(5, 4, 0), ID(5, 5, 0), ID(5, 6, 0), ID(5, 7, 0),
-	/* ISAR1, ISAR2 without pointer authentication, LS64, WFxT */
-	ID(6, 0, ~0ull), ID(6, 1, ~(F(4) | F(8) | F(24) | F(28) | F(60))), ID(6, 2, ~(F(0) | F(8) | F(12))),
+	/* ISAR0 without TME; ISAR1 without pointer authentication, LS64; of ISAR2 what has no state or control: RPRES, BC, CLRBHB */
+	ID(6, 0, ~F(24)), ID(6, 1, ~(F(4) | F(8) | F(24) | F(28) | F(60))), ID(6, 2, F(4) | F(20) | F(28)),
 	ID(6, 3, 0), ID(6, 4, 0), ID(6, 5, 0), ID(6, 6, 0), ID(6, 7, 0),
 	/* MMFR0 without ECV and FGT; MMFR1 without VHE, LORegions, HCX; MMFR2 without NV */
 	ID(7, 0, ~(F(56) | F(60))), ID(7, 1, ~(F(8) | F(16) | F(40))), ID(7, 2, ~F(24)),
@@ -82,6 +82,7 @@ static const struct row rows[] = {
 	{ ENC(3, 0, 12, 11, 5), K_SGI, WRITE, 0, 0 },
 	{ ENC(3, 0, 12, 11, 6), K_SGI, WRITE, 0, 0 },
 	{ ENC(3, 0, 12, 11, 7), K_SGI, WRITE, 0, 0 },
+	{ ENC(3, 0, 12, 1, 1), K_STORED, USER, ST_DISR, 0 },
 	{ ENC(3, 0, 12, 12, 5), K_SRE, READ | WRITE, 0, SRE_ON },	/* ICC_SRE_EL1 */
 };
 
@@ -107,6 +108,8 @@ INIT void sysreg_init(void)
 	EIGHT(1) EIGHT(2) EIGHT(3) EIGHT(4) EIGHT(5) EIGHT(6) EIGHT(7)
 #undef EIGHT
 #undef ONE
+	if (id_field(id_regs[4 * 8], 56) > 1)	/* PFR0.CSV2: without SCXTNUM_ELx, which HCR_EL2.EnSCXT keeps away */
+		id_regs[4 * 8] = (id_regs[4 * 8] & ~F(56)) | 1ull << 56;
 }
 
 static const struct row *find(u32 enc)
@@ -194,8 +197,8 @@ static int row_write(struct vcpu *v, const struct row *r, u64 value)
 	}
 }
 
-/* Breakpoint and watchpoint registers, (2, 0, 0, n, 4 to 7): zero, and stay so. */
-static const struct row debug_row = { 0, K_CONST, READ | WRITE, 0, 0 };
+/* Breakpoint and watchpoint registers, (2, 0, 0, n, 4 to 7), and RAS error records, (3, 0, 5, 3 to 5, n): zero, and stay so. */
+static const struct row zero_row = { 0, K_CONST, READ | WRITE, 0, 0 };
 
 int sysreg_trap(struct vcpu *v, u64 esr)
 {
@@ -203,8 +206,8 @@ int sysreg_trap(struct vcpu *v, u64 esr)
 	u32 reg = (u32)(esr >> 5) & 31, is_read = esr & 1;
 	const struct row *r = find(enc);
 
-	if (!r && (enc & ~ENC(0, 0, 0, 15, 3)) == ENC(2, 0, 0, 0, 4))
-		r = &debug_row;
+	if (!r && ((enc & ~ENC(0, 0, 0, 15, 3)) == ENC(2, 0, 0, 0, 4) || (enc >= ENC(3, 0, 5, 3, 0) && enc <= ENC(3, 0, 5, 5, 1) && !(enc & 4))))
+		r = &zero_row;
 	if (!r || !(r->access & (is_read ? READ : WRITE)))
 		return r && r->kind == K_STORED ? SYSREG_DONE : SYSREG_UNDEFINED;	/* ACTLR_EL1: writes are ignored */
 	if (r->kind >= K_SGI && !v->arch.gic)

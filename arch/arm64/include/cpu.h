@@ -28,6 +28,7 @@
 #define ID_AA64ISAR2_EL1 S3_0_C0_C6_2
 #define ID_AA64SMFR0_EL1 S3_0_C0_C4_5
 #define SMCR_EL2 S3_4_C1_C2_6
+#define VDISR_EL2 S3_4_C12_C1_1
 #define VSESR_EL2 S3_4_C5_C2_3
 #define ZCR_EL2 S3_4_C1_C2_0
 
@@ -49,14 +50,20 @@
 #define HCR_TIDCP (1ull << 20)
 #define HCR_TACR (1ull << 21)
 #define HCR_RW (1ull << 31)
+#define HCR_TLOR (1ull << 35)
+#define HCR_TERR (1ull << 36)
+#define HCR_TEA (1ull << 37)
 #define HCR_APK (1ull << 40)
 #define HCR_API (1ull << 41)
+#define HCR_ATA (1ull << 56)
 
 /* CPTR_EL2 with E2H = 0: RES1, and traps. */
 #define CPTR_RES1 0x33ffull
 #define CPTR_TZ (1ull << 8)
 #define CPTR_TFP (1ull << 10)
 #define CPTR_TSM (1ull << 12)
+#define CPTR_TTA (1ull << 20)
+#define CPTR_TAM (1ull << 30)
 
 /* MDCR_EL2 */
 #define MDCR_HPMN 0x1full
@@ -65,6 +72,8 @@
 #define MDCR_TDA (1ull << 9)
 #define MDCR_TDOSA (1ull << 10)
 #define MDCR_TDRA (1ull << 11)
+#define MDCR_TPMS (1ull << 14)
+#define MDCR_TTRF (1ull << 19)
 
 /* CNTHCTL_EL2 */
 #define CNTHCTL_PCTEN 1ull
@@ -78,16 +87,14 @@
 #define ESR_EC(esr) ((u32)((esr) >> 26) & 0x3f)
 #define ESR_IL (1ull << 25)
 #define ESR_ISS 0x1ffffffull
-#define EC_UNKNOWN 0x00
 #define EC_WFX 0x01
 #define EC_FP 0x07
 #define EC_HVC64 0x16
 #define EC_SMC64 0x17
 #define EC_SYS64 0x18
-#define EC_SVE 0x19
 #define EC_IABT_LOW 0x20
 #define EC_DABT_LOW 0x24
-#define EC_SERROR 0x2f
+#define SERROR_IMPDEF (1ull << 24)
 #define EC_IABT_SAME 0x21ull
 #define EC_DABT_SAME 0x25ull
 #define FSC_EXTERNAL 0x10ull
@@ -96,11 +103,11 @@
 #define ISS_FSC(esr) ((u32)(esr) & 0x3f)
 #define ISS_WNR (1ull << 6)
 #define ISS_S1PTW (1ull << 7)
-#define ISS_CM (1ull << 8)
 #define ISS_ISV (1ull << 24)
 #define FSC_TRANSLATION(fsc) (((fsc) & 0x3c) == 0x04)
 #define FSC_ACCESS(fsc) (((fsc) & 0x3c) == 0x08)
 #define FSC_PERMISSION(fsc) (((fsc) & 0x3c) == 0x0c)
+#define FSC_ERROR(fsc) ((fsc) & 0x10)		/* external abort, parity or ECC, of the access or of a walk, and rarer ones: not stage 2's */
 
 /* SCTLR_EL1, TCR_EL1 */
 #define SCTLR_M 1ull
@@ -123,7 +130,6 @@
 #define PSTATE_DAIF 0x3c0ull
 #define PSTATE_NRW (1ull << 4)
 #define PSTATE_MODE 0xfull
-#define PSTATE_SS (1ull << 21)
 
 #define MPIDR_AFFINITY 0xff00ffffffull
 

@@ -41,6 +41,7 @@ struct cpu {
 	struct fp_state *fp;		/* likewise, once the guest has touched FP */
 	u64 pmr;
 	u64 mpidr_full;			/* with its flag bits: VMPIDR_EL2 of the service VM */
+	u64 mdcr, guest_mdcr;		/* MDCR_EL2 of the service VM, whose are all of this CPU's counters, and of guests */
 	u8 special, fix_branch;		/* what few CPUs need around a stay (el2/setup.c) */
 	u64 serror, vsesr;		/* HCR_EL2.VSE while an SError waits for the service VM, and its syndrome */
 	u64 gicr;			/* this CPU's redistributor, SGI frame; 0: not found */

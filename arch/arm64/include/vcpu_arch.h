@@ -18,8 +18,8 @@ struct fp_state {
 	u32 fpsr, fpcr;
 };
 
-/* Registers that trap and are only stored (guest/sysreg.c). */
-enum stored_index { ST_ACTLR, ST_MDCCINT, ST_MDSCR, ST_OSLSR, ST_COUNT };
+/* Registers that trap and are only stored (guest/sysreg.c); DISR_EL1 is VDISR_EL2 during a stay. */
+enum stored_index { ST_ACTLR, ST_MDCCINT, ST_MDSCR, ST_OSLSR, ST_DISR, ST_COUNT };
 
 struct vcpu_arch {
 	struct gprs regs;		/* first: el2/entry.S */
@@ -51,10 +51,11 @@ u64 el2_enter(struct gprs *regs);
 enum { EXIT_KIND_SYNC, EXIT_KIND_IRQ, EXIT_KIND_FIQ, EXIT_KIND_SERROR };
 
 /* el2/setup.c */
-extern int cpu_has_ras, cpu_has_pauth;
+extern int cpu_has_ras;
 const char *el2_missing(void);			/* what this CPU lacks, in words; NULL: nothing */
 void el2_enable(struct cpu *cpu);		/* each CPU: all but what a world switch sets */
-extern u64 service_hcr, service_cptr, service_mdcr;	/* what the service VM runs with */
+extern u64 service_hcr, service_cptr, guest_hcr;	/* what the service VM and guests run with */
+void fine_traps(int service);			/* HFG*_EL2, HCRX_EL2, MPAM2_EL2: open, or closed for a guest */
 
 /* AMO is 0: a physical SError is the service VM's own. Only for a virtual one it must be 1 (D1.3.6.4). */
 static inline u64 el2_service_hcr(const struct cpu *cpu)

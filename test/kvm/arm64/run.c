@@ -241,6 +241,87 @@ TEST(serror_esr)
 	serror(1);
 }
 
+/* Where an instruction is undefined X0 becomes ESR_EL1 and the next one runs. */
+GUEST(skip, ".org code_skip + 0x200\n"
+      "mrs x0, elr_el1\nadd x0, x0, #4\nmsr elr_el1, x0\nmrs x0, esr_el1\neret\n"
+      ".org code_skip + 0x380\n"
+      "mrs x0, esr_el1\nstr x0, [x19, #0x20]\neret\n");
+#define READ(reg) "mov x0, #0\nmrs x0, " reg "\nstr x0, [x19]\n"
+#define WRITE(reg) "mov x0, #0\nmsr " reg ", x0\nstr x0, [x19]\n"
+
+/*
+ * Registers of the machine that a guest does not have: trace, activity monitors, memory partitioning, branch records, profiling, memory tags,
+ * SCXTNUM, TRBE, TCR2, PMU.
+ */
+GUEST(hidden, BASE "mov x1, #0x2000\nmsr vbar_el1, x1\nisb\n"
+      READ("s2_1_c0_c8_7") WRITE("s2_1_c0_c1_0") READ("s3_3_c13_c2_0") READ("s3_3_c13_c4_0") WRITE("s3_3_c13_c2_5")
+      READ("s3_0_c10_c5_0") WRITE("s3_0_c10_c5_1") READ("s2_1_c9_c0_0") WRITE("s2_1_c9_c0_0") READ("s2_1_c8_c0_0")
+      READ("s3_0_c9_c9_0") WRITE("s3_0_c9_c10_0") READ("s3_0_c1_c2_1") READ("s3_0_c1_c0_6") WRITE("s3_0_c1_c0_5")
+      READ("s3_0_c13_c0_7") WRITE("s3_3_c13_c0_7") WRITE("s3_0_c9_c11_0") READ("s3_0_c2_c0_3") READ("pmccntr_el0") WRITE("pmcr_el0"));
+TEST(hidden_registers)
+{
+	struct vcpu *vcpu = START(hidden);
+	uint64_t esr;
+	int i;
+
+	LOAD(vcpu->vm, GUEST_VECTORS, skip);
+	for (i = 0; i < 21; i++) {
+		esr = expect_store(vcpu, MMIO_BASE, 8);
+		EXPECT(esr == 1ull << 25, "access %d: %llx", i, (unsigned long long)esr);
+	}
+}
+
+static int has_ras(struct vm *vm)
+{
+	return ioctl_try(vm->sys, KVM_CHECK_EXTENSION, (void *)KVM_CAP_ARM_INJECT_SERROR_ESR) == 1;
+}
+
+/* A guest sees no error records, whatever the processor has: ERRIDR_EL1 is 0, and the records read 0 where they exist at all. */
+GUEST(records, BASE "mov x1, #0x2000\nmsr vbar_el1, x1\nisb\n"
+      READ("s3_0_c5_c3_0") READ("s3_0_c5_c3_1") READ("s3_0_c5_c4_0") READ("s3_0_c5_c4_1") READ("s3_0_c5_c4_2") READ("s3_0_c5_c5_0")
+      WRITE("s3_0_c5_c3_1") WRITE("s3_0_c5_c4_1") WRITE("s3_0_c5_c4_2"));
+TEST(error_records)
+{
+	struct vcpu *vcpu = START(records);
+	uint64_t value;
+	int i;
+
+	if (!has_ras(vcpu->vm))
+		test_skip("this processor has no RAS");
+	LOAD(vcpu->vm, GUEST_VECTORS, skip);
+	for (i = 0; i < 9; i++) {
+		value = expect_store(vcpu, MMIO_BASE, 8);
+		EXPECT(!value || (i && value == 1ull << 25), "access %d: %llx", i, (unsigned long long)value);
+	}
+}
+
+/* An SError that an ESB defers is this vCPU's DISR_EL1, on whatever CPU, and nobody else's. */
+GUEST(deferred, BASE "str x0, [x19]\nhint #16\nstr x0, [x19]\nmrs x0, s3_0_c12_c1_1\nstr x0, [x19]\n");
+GUEST(disr, BASE "1: mrs x0, s3_0_c12_c1_1\nstr x0, [x19]\nb 1b\n");
+TEST(serror_deferred)
+{
+	struct vcpu *vcpu = START(deferred), *other = START(disr);
+	struct kvm_vcpu_events events = { .exception = { .serror_pending = 1, .serror_has_esr = 1, .serror_esr = 0x1234 } };
+	uint64_t disr;
+
+	if (!has_ras(vcpu->vm))
+		test_skip("this processor has no RAS");
+	cpu_go(0);
+	expect_store(vcpu, MMIO_BASE, 8);
+	REQUIRE(!ioctl_try(vcpu->fd, KVM_SET_VCPU_EVENTS, &events), "KVM_SET_VCPU_EVENTS");
+	expect_store(vcpu, MMIO_BASE, 8);
+	REQUIRE(!ioctl_try(vcpu->fd, KVM_GET_VCPU_EVENTS, &events), "KVM_GET_VCPU_EVENTS");
+	EXPECT(!events.exception.serror_pending, "deferred");
+	disr = expect_store(other, MMIO_BASE, 8);
+	EXPECT(!disr, "another VM's DISR_EL1: %llx", (unsigned long long)disr);
+	EXPECT(reg_get(vcpu, ARM64_SYS_REG(3, 0, 12, 1, 1)) == (1ull << 31 | 0x1234), "KVM_GET_ONE_REG");
+	cpu_go(1);
+	disr = expect_store(vcpu, MMIO_BASE, 8);
+	EXPECT(disr == (1ull << 31 | 0x1234), "DISR_EL1: %llx", (unsigned long long)disr);
+	disr = expect_store(other, MMIO_BASE, 8);
+	EXPECT(!disr, "another VM's DISR_EL1, on the same CPU: %llx", (unsigned long long)disr);
+}
+
 /* The errors of KVM_SET_VCPU_EVENTS. */
 TEST(events_errors)
 {
