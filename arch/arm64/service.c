@@ -38,8 +38,7 @@
 static void flush_all(void)
 {
 	dsb(ishst);
-	tlbi(alle1is);
-	dsb(ish);
+	tlbi_done(alle1is);
 	isb();
 }
 
@@ -123,8 +122,7 @@ static void service_flush(void)
 {
 	/* Called for the service VM, whose VMID this CPU has loaded. */
 	dsb(ishst);
-	tlbi(vmalls12e1is);
-	dsb(ish);
+	tlbi_done(vmalls12e1is);
 	isb();
 }
 

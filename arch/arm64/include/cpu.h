@@ -14,6 +14,8 @@
 #define isb() asm volatile("isb" : : : "memory")
 #define dsb(domain) asm volatile("dsb " #domain : : : "memory")
 #define tlbi(op) asm volatile("tlbi " #op : : : "memory")
+/* Broadcast, and done. Twice, as on many CPUs a store of another one outlasts the first (CVE-2025-10263; Cortex-A55 2441007, A510 2441009). */
+#define tlbi_done(op) do { tlbi(op); dsb(ish); tlbi(op); dsb(ish); } while (0)
 
 /* As read_sysreg(), for names below: those that the assembler knows only with extensions. */
 #define read_named(reg) read_sysreg_(reg)
