@@ -30,7 +30,9 @@ all: $(if $(filter arm64,$(ARCH)),$(OUT)/tenon.img,$(ELF)) driver
 # ---- the hypervisor -------------------------------------------------------
 
 CFLAGS_x86_64 := -mcmodel=kernel -mno-red-zone -fcf-protection=none
-CFLAGS_arm64 := -mstrict-align -mno-outline-atomics -mbranch-protection=none
+# The last: Cortex-A53 multiplies wrongly, and computes wrong addresses by ADRP, in certain places (835769, 843419).
+CFLAGS_arm64 := -mstrict-align -mno-outline-atomics -mbranch-protection=none -mfix-cortex-a53-835769
+LDFLAGS_arm64 := --fix-cortex-a53-843419
 CFLAGS := -std=gnu11 -O2 -g -ffreestanding -fno-pic -fno-pie $(CFLAGS_$(ARCH)) \
 	-mgeneral-regs-only -fno-stack-protector \
 	-fno-asynchronous-unwind-tables -ffunction-sections \
@@ -38,7 +40,7 @@ CFLAGS := -std=gnu11 -O2 -g -ffreestanding -fno-pic -fno-pie $(CFLAGS_$(ARCH)) \
 	-Wmissing-prototypes -Wstrict-prototypes
 CPPFLAGS := -Iarch/$(ARCH)/include -Ikernel -I. -isystem build/newlib/include
 LDFLAGS := -n -static --gc-sections -z noexecstack -z max-page-size=4096 --fatal-warnings \
-	-T linker/$(ARCH).ld
+	-T linker/$(ARCH).ld $(LDFLAGS_$(ARCH))
 
 # What boots an x86-64 machine lies in boot/ itself, beside the memory map that all share.
 BOOT_x86_64 := boot/*.c boot/*.S
