@@ -195,6 +195,7 @@ static INIT void cpu_alloc(u32 index, u64 mpidr)
 	c->index = index;
 	c->mpidr = mpidr;
 	c->fp = phys_to_virt(pool_alloc(&pool));
+	c->sve = phys_to_virt(pool_alloc_pages(&pool, 2));
 	c->scratch = phys_to_virt(pool_alloc_pages(&pool, RING_OP_BYTES / PAGE_SIZE));
 	cpus[index] = c;
 }

@@ -154,4 +154,22 @@ fp_load:
 	msr	fpcr, x2
 	ret
 
+/* void sve_save(void *) and sve_load(): all of the Z registers, 8 KiB at most. The guest cannot touch P and FFR. */
+	.arch	armv8.2-a+sve
+	.macro	z_rows op
+	.irp	n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
+	\op	z\n, [x0, #\n, mul vl]
+	.endr
+	.endm
+
+	.globl	sve_save
+sve_save:
+	z_rows	str
+	ret
+
+	.globl	sve_load
+sve_load:
+	z_rows	ldr
+	ret
+
 	.section .note.GNU-stack, ""

@@ -17,9 +17,9 @@
 #define MPAM2_TRAPS (0x0403ull << 48)	/* MPAMIDR_EL1, MPAM0_EL1, MPAM1_EL1 */
 
 extern u8 el2_vectors[];
-int cpu_has_ras;
+int cpu_has_ras, cpu_has_sve;
 u64 service_hcr, service_cptr, guest_hcr;
-static int has_sve, has_sme, has_pmu, has_fgt, has_hcx, has_mpam;
+static int has_sme, has_pmu, has_fgt, has_hcx, has_mpam;
 
 static void features(void)
 {
@@ -28,7 +28,7 @@ static void features(void)
 	int pauth = (isar1 & 0xff000ff0) != 0 || (read_named(ID_AA64ISAR2_EL1) & 0xff00) != 0;
 
 	cpu_has_ras = id_field(pfr0, 28) != 0;
-	has_sve = id_field(pfr0, 32) != 0;
+	cpu_has_sve = id_field(pfr0, 32) != 0;
 	has_sme = id_field(pfr1, 24) != 0;
 	has_pmu = id_field(dfr0, 8) && id_field(dfr0, 8) != 0xf;
 	has_fgt = id_field(read_sysreg(id_aa64mmfr0_el1), 56) != 0;
@@ -37,7 +37,7 @@ static void features(void)
 	service_hcr = HCR_RW | HCR_VM | HCR_PTW | HCR_TSC | (pauth ? HCR_API | HCR_APK : 0) | (id_field(pfr1, 8) > 1 ? HCR_ATA : 0);
 	guest_hcr = HCR_RW | HCR_VM | HCR_PTW | HCR_SWIO | HCR_FMO | HCR_IMO | HCR_AMO | HCR_FB | HCR_BSU_IS | HCR_TWI |
 		HCR_TSC | HCR_TIDCP | HCR_TACR | HCR_TID3 | HCR_TLOR | (cpu_has_ras ? HCR_TEA | HCR_TERR : 0);
-	service_cptr = CPTR_RES1 & ~((has_sve ? CPTR_TZ : 0) | (has_sme ? CPTR_TSM : 0));
+	service_cptr = CPTR_RES1 & ~((cpu_has_sve ? CPTR_TZ : 0) | (has_sme ? CPTR_TSM : 0));
 }
 
 const char *el2_missing(void)
@@ -102,7 +102,7 @@ static void vectors_enable(void)
 {
 	write_sysreg(cptr_el2, service_cptr);
 	isb();
-	if (has_sve)
+	if (cpu_has_sve)
 		write_named(ZCR_EL2, VECTOR_LENGTH_MAX);
 	if (has_sme)
 		write_named(SMCR_EL2, VECTOR_LENGTH_MAX | (read_named(ID_AA64SMFR0_EL1) >> 63 ? SMCR_FA64 : 0));

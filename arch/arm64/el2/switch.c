@@ -18,6 +18,8 @@
 
 void fp_save(struct fp_state *to);	/* entry.S */
 void fp_load(const struct fp_state *from);
+void sve_save(void *to);
+void sve_load(const void *from);
 
 static inline void save_pair(u64 *to, u64 a, u64 b)
 {
@@ -90,12 +92,16 @@ void guest_el1_put(struct vcpu *v)
 	el1_load(v->arch.el1);
 }
 
+/* A load of a SIMD register may clear the rest of a Z register (SVEZEROUPPER), and Linux believes its own to be there. */
 void guest_fp(struct cpu *cpu, struct vcpu *v)
 {
-	write_sysreg(cptr_el2, CPTR_GUEST & ~CPTR_TFP);
+	write_sysreg(cptr_el2, service_cptr);
 	isb();
 	fp_save(cpu->fp);
+	if (unlikely(cpu_has_sve))
+		sve_save(cpu->sve);
 	fp_load(&v->arch.fp);
+	write_sysreg(cptr_el2, CPTR_GUEST & ~CPTR_TFP);
 	v->arch.fp_live = 1;
 }
 
@@ -104,6 +110,11 @@ static void fp_back(struct cpu *cpu, struct vcpu *v)
 {
 	fp_save(&v->arch.fp);
 	fp_load(cpu->fp);
+	if (unlikely(cpu_has_sve)) {
+		write_sysreg(cptr_el2, service_cptr);
+		isb();
+		sve_load(cpu->sve);
+	}
 	v->arch.fp_live = 0;
 }
 

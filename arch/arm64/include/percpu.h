@@ -39,6 +39,7 @@ struct cpu {
 	u64 entry, context;		/* where the service VM begins on it, and its x0 there */
 	u64 el1[EL1_COUNT];		/* the service VM's while a user VM runs */
 	struct fp_state *fp;		/* likewise, once the guest has touched FP */
+	void *sve;			/* and its Z registers */
 	u64 pmr;
 	u64 mpidr_full;			/* with its flag bits: VMPIDR_EL2 of the service VM */
 	u64 mdcr, guest_mdcr;		/* MDCR_EL2 of the service VM, whose are all of this CPU's counters, and of guests */

@@ -51,7 +51,7 @@ u64 el2_enter(struct gprs *regs);
 enum { EXIT_KIND_SYNC, EXIT_KIND_IRQ, EXIT_KIND_FIQ, EXIT_KIND_SERROR };
 
 /* el2/setup.c */
-extern int cpu_has_ras;
+extern int cpu_has_ras, cpu_has_sve;
 const char *el2_missing(void);			/* what this CPU lacks, in words; NULL: nothing */
 void el2_enable(struct cpu *cpu);		/* each CPU: all but what a world switch sets */
 extern u64 service_hcr, service_cptr, guest_hcr;	/* what the service VM and guests run with */

@@ -6,7 +6,10 @@
  */
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/auxv.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include "vmm.h"
 
@@ -141,6 +144,51 @@ TEST(fp)
 	EXPECT(mine == 0x3333333333333333, "the VMM's v31: %llx", (unsigned long long)mine);
 	EXPECT(expect_store(vcpu, MMIO_BASE, 8) == 0x5a5a5a5a5a5a5a5a, "the guest's v0");
 	EXPECT(expect_store(vcpu, MMIO_BASE, 8) == 0x7e7e7e7e7e7e7e7e, "the guest's v31");
+}
+
+/*
+ * The VMM's neighbour on its CPU computes with SVE while the guest computes with FP; neither thread makes a system call, so that the
+ * neighbour's registers are never read back from memory in between.
+ */
+GUEST(fp_loop, "mov x1, #3 << 20\nmsr cpacr_el1, x1\nisb\n1: fmov d0, x1\nfmov d31, x1\nb 1b\n");
+static int sve_kept(void)
+{
+	uint64_t differ = 0, start = 0, now = 0, rate;
+
+	asm volatile("mrs %0, cntfrq_el0" : "=r"(rate));
+	asm volatile("mrs %0, cntvct_el0" : "=r"(start));
+	while (!differ && now < start + rate)
+		asm volatile(".arch armv8.2-a+sve\nptrue p0.b\ndup z0.b, #0x5a\ndup z31.b, #0x5a\nmov x9, #0x20000\n"
+			     "1: subs x9, x9, #1\nb.ne 1b\n"
+			     "cmpne p1.b, p0/z, z0.b, #0x5a - 0x60\ndup z1.b, #0x5a\ncmpne p1.b, p0/z, z0.b, z1.b\ncntp %0, p0, p1.b\n"
+			     "cmpne p1.b, p0/z, z31.b, z1.b\ncntp x9, p0, p1.b\nadd %0, %0, x9\nmrs %1, cntvct_el0\n"
+			     : "=r"(differ), "=r"(now) : : "x9", "cc", "v0", "v1", "v31");
+	return !differ;
+}
+
+static void nothing(int signal)
+{
+	(void)signal;
+}
+
+TEST(sve_of_a_neighbour)
+{
+	struct vcpu *vcpu = START(fp_loop);
+	struct sigaction action = { .sa_handler = nothing };
+	int status;
+	pid_t child;
+
+	if (!(getauxval(AT_HWCAP) & HWCAP_SVE))
+		test_skip("this processor has no SVE");
+	cpu_go(0);
+	child = fork();
+	if (!child)
+		_exit(!sve_kept());
+	sigaction(SIGALRM, &action, NULL);
+	alarm(2);
+	EXPECT(run_try(vcpu) == -EINTR, "KVM_RUN");
+	REQUIRE(waitpid(child, &status, 0) == child, "waitpid");
+	EXPECT(WIFEXITED(status) && !WEXITSTATUS(status), "the neighbour's Z registers");
 }
 
 /* An IRQ at the same level: vector 0x280. SError: 0x380. The handler of each reports. */
