@@ -757,3 +757,41 @@ TEST(init_and_sipi)
 	EXPECT(count && !*ran, "it counted to %u, and the start-up page %s", count, *ran ? "ran" : "did not run");
 	nmi_rounds(&cpu[1]);
 }
+
+/* ---- what resets the machine: run by name, and the hypervisor's log says why ---- */
+
+TEST(reset_by_init)
+{
+	u32 id = cpuid(1, 0).ebx >> 24;
+
+	ipi_send(id, IPI_INIT | IPI_LEVEL | IPI_ASSERT);
+	delay_ms(1000);
+	EXPECT(0, "an INIT of the boot CPU changes nothing");
+}
+
+/*
+ * Real mode with its interrupt table in the hypervisor's memory: #UD finds none, nor does the #DF of that, without an error code
+ * as it is in real mode.
+ */
+TEST(reset_by_exceptions_in_real_mode)
+{
+	static const u8 code[] = {
+		0x66, 0x2e, 0x0f, 0x01, 0x1e, 0x10, 0x00,	/* lidtl %cs:0x10 */
+		0x0f, 0x0b,					/* ud2 */
+	};
+	u8 *page = (u8 *)STARTUP_PAGE;
+	u32 hidden = (u32)some_hidden(), id;
+
+	REQUIRE(hidden && !second_mailbox() && !second_start(), "no memory of the hypervisor, or no CPU that starts in real mode");
+	id = cpu[1].apic_id;
+	second_lost();
+	memcpy(page, code, sizeof(code));
+	page[16] = 0xff;
+	page[17] = 0x03;
+	memcpy(page + 18, &hidden, 4);
+	ipi_send(id, IPI_INIT | IPI_LEVEL | IPI_ASSERT);
+	delay_ms(10);
+	ipi_send(id, IPI_STARTUP | IPI_ASSERT | STARTUP_PAGE >> 12);
+	delay_ms(1000);
+	EXPECT(0, "the CPU lives");
+}
