@@ -20,7 +20,6 @@
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 
-#include "irqchip.h"
 #include "route.h"
 
 #define FLAGS (KVM_IRQFD_FLAG_DEASSIGN | KVM_IRQFD_FLAG_RESAMPLE)
@@ -170,7 +169,7 @@ static int resampler_join(struct irqfd *f)
 	mutex_unlock(&routing->resampler_lock);
 	if (!f->resampler)
 		return -ENOMEM;
-	irqchip_request_scan(f->vm);
+	route_changed(f->vm);
 	return 0;
 }
 
@@ -189,7 +188,7 @@ static void resampler_leave(struct irqfd *f)
 		kfree(r);
 	}
 	mutex_unlock(&routing->resampler_lock);
-	irqchip_request_scan(f->vm);
+	route_changed(f->vm);
 }
 
 /* ---- the end ---- */
@@ -308,12 +307,11 @@ static int assign_file(struct vm *vm, struct file *file, const struct kvm_irqfd 
 
 static int assign(struct vm *vm, const struct kvm_irqfd *args)
 {
-	u8 mode = READ_ONCE(vm->arch.irqchip_mode);
+	int rc = route_may_irqfd(vm, args->flags);
 	struct file *file;
-	int rc;
 
-	if (mode == IRQCHIP_NONE || (args->flags & KVM_IRQFD_FLAG_RESAMPLE && mode != IRQCHIP_KERNEL))
-		return -EINVAL;
+	if (rc)
+		return rc;
 	/* Held to the end, so that no hang-up comes into a half-made irqfd. */
 	file = fget(args->fd);
 	if (!file)

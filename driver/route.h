@@ -2,8 +2,8 @@
 /*
  * route.h - GSI routing of a VM, and the irqfds that feed it.
  *
- * Invariant: vm.arch.routing is there from the moment that irqchip_mode leaves
- * IRQCHIP_NONE to the VM's end.
+ * Invariant: vm.arch.routing is there from the moment that the VM's interrupt
+ * controllers are in use (on x86: that irqchip_mode leaves IRQCHIP_NONE) to its end.
  * Included by: what raises interrupt lines, or hears of their acknowledgement.
  */
 #ifndef DRIVER_ROUTE_H
@@ -28,8 +28,8 @@ struct routing {
 
 /* ---- route.c ---- */
 
-/* For a VM whose mode is about to change: the default routes, or none at all. 0 or -ENOMEM. vm->lock held. */
-int route_init(struct vm *vm, bool chips);
+/* The table that the VM has by itself, in place of any. 0 or -errno. vm->lock held. */
+int route_init(struct vm *vm, const struct routes_rules *rules, const struct kvm_irq_routing_entry *entries, u32 count);
 void route_free(struct vm *vm);
 
 /*
@@ -39,19 +39,32 @@ void route_free(struct vm *vm);
  */
 int route_set(struct vm *vm, enum irq_source source, u32 gsi, bool level, bool watched);
 
-/* A chip's pin was acknowledged: tells PIT and resamplers of its GSI. No chip's lock held. Any context. */
+/* A chip's pin was acknowledged: tells resamplers of its GSI, and who else waits. No chip's lock held. Any context. */
 void route_acked(struct vm *vm, u32 chip, u32 pin);
 /* Would anybody be told? */
 bool route_wants_ack(struct vm *vm, u32 chip, u32 pin);
-/* A pin's mask went away. */
-void route_unmasked(struct vm *vm, u32 chip, u32 pin);
-/* Split irqchip: call for each MSI route of the GSIs that stand for the VMM's IOAPIC pins. */
-void route_each_msi(struct vm *vm, u32 gsis, void (*call)(void *ctx, const struct route *r), void *ctx);
+/* The GSI of a chip's pin, or -1. routing.srcu held. */
+int route_gsi(struct routing *routing, u32 chip, u32 pin);
 
 long route_set_table(void *object, unsigned long arg);
+
+/* ---- routing.c of each architecture ---- */
+
+/* One route of a GSI whose line moves, as route_set(). */
+int route_send(struct vm *vm, const struct route *r, enum irq_source source, bool level, bool watched);
+/* What a table may hold. */
+struct routes_rules route_rules(const struct vm *vm);
+/* KVM_SET_GSI_ROUTING of this VM: 0 (and vm.arch.routing is there) or -errno. */
+int route_may_set(struct vm *vm);
+/* Routes, or who hears of an acknowledgement, are others now. */
+void route_changed(struct vm *vm);
+/* An irqfd with these flags: 0 or -errno. */
+int route_may_irqfd(const struct vm *vm, u32 flags);
+/* A GSI's pin was acknowledged; does anybody wait for that? routing.srcu held. Beside resamplers. */
+void route_told(struct vm *vm, u32 gsi);
+bool route_waits(struct vm *vm, u32 gsi);
+
 long route_signal_msi(void *object, unsigned long arg);
-long route_line(void *object, unsigned long arg);
-long route_line_status(void *object, unsigned long arg);
 
 /* ---- irqfd.c ---- */
 

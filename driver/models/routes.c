@@ -14,7 +14,21 @@
 
 #define PIC_CHIP_PINS 8u
 
-size_t routes_bytes(const struct kvm_irq_routing_entry *e, u32 count)
+/* KVM's numbers of the PC's chips, which other architectures' headers lack. */
+enum { CHIP_PIC_MASTER, CHIP_PIC_SLAVE, CHIP_IOAPIC };
+
+/* Chips and pins, as gsi_of has them. */
+static u32 all_chips(const struct routes_rules *rules)
+{
+	return rules->gic ? 1 : ROUTES_CHIPS;
+}
+
+static u32 all_pins(const struct routes_rules *rules)
+{
+	return rules->gic ? ROUTES_GIC_PINS : ROUTES_PINS;
+}
+
+size_t routes_bytes(const struct kvm_irq_routing_entry *e, u32 count, const struct routes_rules *rules)
 {
 	u32 top = 0, i;
 
@@ -24,26 +38,29 @@ size_t routes_bytes(const struct kvm_irq_routing_entry *e, u32 count)
 		if (e[i].gsi > top)
 			top = e[i].gsi;
 	}
-	return sizeof(struct routes) + count * sizeof(struct route) + (top + 1) * sizeof(u16);
+	return sizeof(struct routes) + count * sizeof(struct route) + (top + 1) * sizeof(u16) +
+	       all_chips(rules) * all_pins(rules) * sizeof(s16);
 }
 
 /* Pins of one chip in an entry's numbering, 0: no such chip. */
-static u32 chip_pins(u32 chip)
+static u32 chip_pins(u32 chip, const struct routes_rules *rules)
 {
-	if (chip == KVM_IRQCHIP_IOAPIC)
+	if (rules->gic)
+		return chip ? 0 : ROUTES_GIC_PINS;
+	if (chip == CHIP_IOAPIC)
 		return ROUTES_PINS;
-	return chip < KVM_IRQCHIP_IOAPIC ? PIC_CHIP_PINS : 0;
+	return chip < CHIP_IOAPIC ? PIC_CHIP_PINS : 0;
 }
 
-static int fill_chip(struct routes *r, struct route *to, const struct kvm_irq_routing_entry *e)
+static int fill_chip(struct routes *r, struct route *to, const struct kvm_irq_routing_entry *e, const struct routes_rules *rules)
 {
 	u32 chip = e->u.irqchip.irqchip, pin = e->u.irqchip.pin;
 
-	if (pin >= chip_pins(chip))
+	if (pin >= chip_pins(chip, rules))
 		return -EINVAL;
 	to->chip = chip;
-	to->pin = chip == KVM_IRQCHIP_PIC_SLAVE ? pin + PIC_CHIP_PINS : pin;
-	r->gsi_of[to->chip][to->pin] = e->gsi;
+	to->pin = chip == CHIP_PIC_SLAVE ? pin + PIC_CHIP_PINS : pin;
+	r->gsi_of[to->chip * r->pins + to->pin] = e->gsi;
 	return 0;
 }
 
@@ -54,6 +71,8 @@ static int fill_msi(struct route *to, const struct kvm_irq_routing_entry *e, con
 	to->address_lo = e->u.msi.address_lo;
 	to->address_hi = e->u.msi.address_hi;
 	to->data = e->u.msi.data;
+	to->devid = e->u.msi.devid;
+	to->flags = e->flags;
 	return 0;
 }
 
@@ -65,8 +84,9 @@ static int fill(struct routes *r, struct route *to, const struct kvm_irq_routing
 	if (e->flags & ~flags)
 		return -EINVAL;
 	to->type = e->type;
-	if (e->type == KVM_IRQ_ROUTING_IRQCHIP && rules->chips)
-		return fill_chip(r, to, e);
+	to->flags = 0;
+	if (e->type == KVM_IRQ_ROUTING_IRQCHIP && (rules->chips || rules->gic))
+		return fill_chip(r, to, e, rules);
 	return e->type == KVM_IRQ_ROUTING_MSI ? fill_msi(to, e, rules) : -EINVAL;
 }
 
@@ -107,8 +127,10 @@ int routes_build(struct routes *r, const struct kvm_irq_routing_entry *e, u32 co
 		if (e[i].gsi >= r->gsis)
 			r->gsis = e[i].gsi + 1;
 	}
+	r->pins = all_pins(rules);
+	r->gsi_of = (s16 *)&r->head[r->gsis];
 	memset(r->head, 0xff, r->gsis * sizeof(u16));
-	memset(r->gsi_of, 0xff, sizeof(r->gsi_of));
+	memset(r->gsi_of, 0xff, all_chips(rules) * r->pins * sizeof(s16));
 	for (i = 0; i < count && !rc; i++)
 		rc = add(r, &e[i], rules);
 	return rc;
@@ -141,9 +163,17 @@ u32 routes_default(struct kvm_irq_routing_entry *e)
 	u32 gsi, n = 0;
 
 	for (gsi = 0; gsi < ROUTES_PINS; gsi++) {
-		put(&e[n++], gsi, KVM_IRQCHIP_IOAPIC, gsi);
+		put(&e[n++], gsi, CHIP_IOAPIC, gsi);
 		if (gsi < 2 * PIC_CHIP_PINS)
 			put(&e[n++], gsi, gsi / PIC_CHIP_PINS, gsi % PIC_CHIP_PINS);
 	}
 	return n;
+}
+
+void routes_gic_default(struct kvm_irq_routing_entry *e, u32 pins)
+{
+	u32 pin;
+
+	for (pin = 0; pin < pins; pin++)
+		put(&e[pin], pin, 0, pin);
 }

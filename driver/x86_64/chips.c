@@ -375,6 +375,20 @@ static struct irqchip *chips_new(struct vm *vm)
 	return c;
 }
 
+/* Each GSI stands for pins, or for nothing. */
+static int routes_first(struct vm *vm, bool chips)
+{
+	struct kvm_irq_routing_entry *entries = kcalloc(ROUTES_DEFAULT, sizeof(*entries), GFP_KERNEL_ACCOUNT);
+	struct routes_rules rules = { .chips = chips };
+	int rc;
+
+	if (!entries)
+		return -ENOMEM;
+	rc = route_init(vm, &rules, entries, chips ? routes_default(entries) : 0);
+	kfree(entries);
+	return rc;
+}
+
 /* vm->lock held. */
 static int create(struct vm *vm)
 {
@@ -388,7 +402,7 @@ static int create(struct vm *vm)
 	c = chips_new(vm);
 	if (!c)
 		return -ENOMEM;
-	rc = route_init(vm, true);
+	rc = routes_first(vm, true);
 	if (rc) {
 		kfree(c);
 		return rc;
@@ -418,7 +432,7 @@ static int split(struct vm *vm, u64 pins)
 		return -EINVAL;
 	if (vm->arch.irqchip_mode != IRQCHIP_NONE || vcpus_exist(vm))
 		return -EEXIST;
-	rc = route_init(vm, false);
+	rc = routes_first(vm, false);
 	if (rc)
 		return rc;
 	vm->arch.ioapic_pins = pins;

@@ -26,4 +26,13 @@ int chips_split(struct vm *vm, u64 pins);
 void chips_stop(struct vm *vm);
 void chips_free(struct vm *vm);
 
+/* ---- routing.c, beside what route.h asks of it ---- */
+
+/* A pin's mask went away. */
+void route_unmasked(struct vm *vm, u32 chip, u32 pin);
+/* Split irqchip: call for each MSI route of the GSIs that stand for the VMM's IOAPIC pins. */
+void route_each_msi(struct vm *vm, u32 gsis, void (*call)(void *ctx, const struct route *r), void *ctx);
+long route_line(void *object, unsigned long arg);
+long route_line_status(void *object, unsigned long arg);
+
 #endif

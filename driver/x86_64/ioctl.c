@@ -14,8 +14,6 @@
 #include <asm/msr-index.h>
 #include <asm/tsc.h>
 
-#include "irqchip.h"
-#include "route.h"
 #include "x86_64/chips.h"
 #include "x86_64/pit_timer.h"
 

@@ -17,7 +17,7 @@ static const struct routes_rules all = { .chips = true };
 /* A table, or NULL with the reason in *rc. */
 static struct routes *build(const struct kvm_irq_routing_entry *e, u32 count, const struct routes_rules *rules, int *rc)
 {
-	size_t bytes = routes_bytes(e, count);
+	size_t bytes = routes_bytes(e, count, rules);
 	struct routes *r;
 
 	*rc = -EINVAL;
@@ -48,16 +48,16 @@ TEST(routes_default_table)
 		CHECK_EQ(routes_find(r, gsi, found), gsi < 16 ? 2 : 1);
 		CHECK_EQ(found[0].chip, KVM_IRQCHIP_IOAPIC);
 		CHECK_EQ(found[0].pin, gsi);
-		CHECK_EQ(r->gsi_of[KVM_IRQCHIP_IOAPIC][gsi], gsi);
+		CHECK_EQ(routes_gsi(r, KVM_IRQCHIP_IOAPIC, gsi), gsi);
 		if (gsi < 16) {
 			CHECK_EQ(found[1].chip, gsi / 8);
 			CHECK_EQ(found[1].pin, gsi);
-			CHECK_EQ(r->gsi_of[gsi / 8][gsi], gsi);
+			CHECK_EQ(routes_gsi(r, gsi / 8, gsi), gsi);
 		}
 	}
 	CHECK_EQ(routes_find(r, 24, found), 0);
 	CHECK_EQ(routes_find(r, 0xffffffff, found), 0);
-	CHECK_EQ(r->gsi_of[0][8], -1);
+	CHECK_EQ(routes_gsi(r, 0, 8), -1);
 	free(r);
 }
 
