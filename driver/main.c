@@ -70,7 +70,7 @@ static const struct ioctl_row system_ioctls[] = {
 
 long caps_check(void *object, unsigned long cap)
 {
-	return cap > U32_MAX ? 0 : arch_cap(cap);
+	return cap > U32_MAX ? 0 : arch_cap(object, cap);
 }
 
 static long system_ioctl(struct file *file, unsigned int number, unsigned long arg)

@@ -3,7 +3,7 @@
  * arm64/arch.h - what the driver's core asks of the arm64 part.
  *
  * Owns: the doorbell instruction, and the declarations of caps.c, ioctl.c,
- * exits.c, psci.c and timer.c.
+ * exits.c, its.c, memory.c, psci.c, routing.c and timer.c.
  * Included by: tenon.h, at its end.
  */
 #ifndef DRIVER_ARM64_ARCH_H
@@ -41,7 +41,7 @@ struct cap_row {
 };
 
 bool arch_detect(void);
-long arch_cap(u32 cap);
+long arch_cap(const struct vm *vm, u32 cap);	/* vm NULL: of /dev/kvm */
 u64 arch_max_gfn(void);
 u32 arch_target(void);		/* of KVM_ARM_PREFERRED_TARGET */
 /* There is no log of a guest's writes. */
@@ -67,7 +67,7 @@ void arch_vm_free(struct vm *vm);
 int arch_vcpu_precreate(struct vm *vm, u32 id);
 static inline int arch_vm_enable_cap(struct vm *vm, const struct kvm_enable_cap *cap) { return -EINVAL; }
 static inline int arch_vcpu_enable_cap(struct vcpu *v, const struct kvm_enable_cap *cap) { return -EINVAL; }
-static inline void arch_vm_close(struct vm *vm) { }
+void arch_vm_close(struct vm *vm);
 static inline void arch_vm_stop(struct vm *vm) { }
 /* VCPU_* of a new vCPU. */
 static inline u32 arch_vcpu_flags(const struct vm *vm) { return 0; }
@@ -86,10 +86,33 @@ int vcpu_reset(struct vcpu *v);
 void vcpu_kick(struct vcpu *v);				/* out of the guest, or of its wait */
 #define REG_CORE(name) (KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE | KVM_REG_ARM_CORE_REG(name))
 
+/* memory.c: guest memory within one page: 0 or -EFAULT; is there any? In the VMM's mm, may sleep. */
+int guest_read(struct vm *vm, u64 gpa, void *data, u32 bytes);
+int guest_write(struct vm *vm, u64 gpa, const void *data, u32 bytes);
+bool guest_visible(struct vm *vm, u64 gpa);
+
+/* routing.c */
+/* The GIC's own routes: a GSI for each SPI. vm.lock held. 0 or -errno. */
+int vgic_routes(struct vm *vm, u32 spis);
+/* The guest has ended this SPI, a level. */
+void vgic_acked(struct vm *vm, u32 irq);
+
+/* its.c */
+/* A device of type KVM_DEV_TYPE_ARM_VGIC_ITS: its descriptor, or -errno. */
+int its_install(struct vm *vm);
+/* True: there is an ITS at gpa, and it took the access; *done false: it wants it once more. */
+bool its_access(struct vcpu *v, u64 gpa, u32 size, bool write, u64 *data, bool *done);
+/* KVM_SIGNAL_MSI's answer. Any context. */
+int its_msi(struct vm *vm, const struct kvm_msi *msi);
+void its_free_all(struct vm *vm);
+
 /* vgic.c */
 long vgic_create(void *object, unsigned long arg);	/* KVM_CREATE_DEVICE */
 /* KVM_IRQ_LINE of a VM with a GIC. */
 int vgic_irq_line(struct vm *vm, struct vcpu *v, u32 type, u32 irq, bool level);
+/* Keep all vCPUs out of their ioctls; vm.lock held. 0 or -EBUSY. */
+int vcpus_lock(struct vm *vm);
+void vcpus_unlock(struct vm *vm);
 
 /* psci.c */
 u64 vcpu_affinity(const struct vcpu *v);		/* of its MPIDR */

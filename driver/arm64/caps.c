@@ -12,7 +12,7 @@
 #include <asm/cpufeature.h>
 #include <asm/cputype.h>
 
-#include "tenon.h"
+#include "route.h"
 
 #define GUEST_BITS 40u		/* of an intermediate physical address */
 
@@ -26,11 +26,15 @@ static const struct cap_row caps[] = {
 	{ KVM_CAP_DESTROY_MEMORY_REGION_WORKS, 1 },
 	{ KVM_CAP_JOIN_MEMORY_REGIONS_WORKS, 1 },
 	{ KVM_CAP_MP_STATE, 1 },
+	{ KVM_CAP_IRQ_ROUTING, ROUTES_MAX },
+	{ KVM_CAP_IRQFD, 1 },
 	{ KVM_CAP_IOEVENTFD, 1 },
 	{ KVM_CAP_VCPU_EVENTS, 1 },
 	{ KVM_CAP_MAX_VCPUS, ABI_MAX_VCPUS },
 	{ KVM_CAP_ONE_REG, 1 },
+	{ KVM_CAP_SIGNAL_MSI, 1 },
 	{ KVM_CAP_READONLY_MEM, 1 },
+	{ KVM_CAP_IRQFD_RESAMPLE, 1 },
 	{ KVM_CAP_ARM_PSCI, 1 },
 	{ KVM_CAP_ARM_PSCI_0_2, 1 },
 	{ KVM_CAP_ENABLE_CAP_VM, 1 },
@@ -44,15 +48,17 @@ static const struct cap_row caps[] = {
 	{ KVM_CAP_ARM_INJECT_EXT_DABT, 1 },
 };
 
-long arch_cap(u32 cap)
+long arch_cap(const struct vm *vm, u32 cap)
 {
 	u32 i;
 
-	/* The two that depend on the machine. */
+	/* The two that depend on the machine, and one on the VM. */
 	if (cap == KVM_CAP_NR_VCPUS)
 		return min_t(u32, num_online_cpus(), ABI_MAX_VCPUS);
 	if (cap == KVM_CAP_ARM_INJECT_SERROR_ESR)
 		return cpus_have_const_cap(ARM64_HAS_RAS_EXTN);
+	if (cap == KVM_CAP_MSI_DEVID)
+		return vm ? !!READ_ONCE(vm->arch.its_count) : -EINVAL;
 	for (i = 0; i < ARRAY_SIZE(caps); i++) {
 		if (caps[i].cap == cap)
 			return caps[i].value;

@@ -81,11 +81,16 @@ static int mmio_complete(struct vcpu *v)
 /* An access that the driver ends: the GIC, ioeventfds, zones. Apart from exit_mmio(), so that the VMM's pay for none of it. */
 static noinline bool mmio_take(struct vcpu *v, u64 esr, u64 gpa, u64 data)
 {
-	bool write = esr & ESR_ELx_WNR;
+	bool write = esr & ESR_ELx_WNR, done = true;
 	u32 size = mmio_size(esr);
 
-	if (!gic_access(v, gpa, size, write, &data) && !(write && io_write(v->vm, IO_MMIO, gpa, size, &data)))
+	if (!(gic_covers(v->vm, gpa) &&
+	      (gic_access(v, gpa, size, write, &data) || its_access(v, gpa, size, write, &data, &done))) &&
+	    !(write && io_write(v->vm, IO_MMIO, gpa, size, &data)))
 		return false;
+	/* The guest's instruction comes again, and goes on with it; signals and others have their turn before. */
+	if (!done)
+		return true;
 	trace_kvm_mmio(write ? TRACE_MMIO_WRITE : TRACE_MMIO_READ, size, gpa, data);
 	mmio_done(v, esr, data);
 	return true;
@@ -94,7 +99,7 @@ static noinline bool mmio_take(struct vcpu *v, u64 esr, u64 gpa, u64 data)
 /* Does it look as if mmio_take() had something for it? */
 static __always_inline bool mmio_ours(struct vcpu *v, u64 gpa, bool write)
 {
-	return (v->vm->arch.gic && gic_covers(v->vm->arch.gic, gpa)) || (write && rcu_access_pointer(v->vm->io[IO_MMIO]));
+	return gic_covers(v->vm, gpa) || (write && rcu_access_pointer(v->vm->io[IO_MMIO]));
 }
 
 static __always_inline int exit_mmio(struct vcpu *v)

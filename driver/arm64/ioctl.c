@@ -11,6 +11,7 @@
 #include <linux/slab.h>
 
 #include "gic.h"
+#include "route.h"
 #include "trace.h"
 
 #define FEATURES_KNOWN 7u	/* KVM's list ends there: -ENOENT beyond */
@@ -60,8 +61,15 @@ void arch_vm_init(struct vm *vm)
 {
 }
 
+void arch_vm_close(struct vm *vm)
+{
+	irqfd_release(vm);
+}
+
 void arch_vm_free(struct vm *vm)
 {
+	its_free_all(vm);
+	route_free(vm);
 	gic_free(vm);
 }
 
@@ -275,6 +283,9 @@ const struct ioctl_row arch_system_ioctls[] = {
 const struct ioctl_row arch_vm_ioctls[] = {
 	{ KVM_ARM_PREFERRED_TARGET, vm_preferred_target },
 	{ KVM_IRQ_LINE, vm_irq_line },
+	{ KVM_SIGNAL_MSI, route_signal_msi },
+	{ KVM_SET_GSI_ROUTING, route_set_table },
+	{ KVM_IRQFD, irqfd_ioctl },
 	{ KVM_CREATE_DEVICE, vgic_create },
 	{ KVM_CREATE_IRQCHIP, .fixed = -ENODEV },	/* a GICv2 */
 	{ }

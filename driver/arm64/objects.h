@@ -10,9 +10,17 @@
 
 struct gic;
 struct gic_cpu;
+struct routing;
+struct vits;
+
+#define ITS_MAX 16u		/* in a VM */
 
 struct arch_vm {
 	struct gic *gic;	/* models/gic.c; NULL: the VMM has it */
+	u64 gic_low, gic_high;	/* where its registers and those of ITSs are: gic_covers() */
+	struct routing *routing;	/* route.c; NULL: there is none yet */
+	u32 its_count;
+	struct vits *its[ITS_MAX];	/* arm64/its.c */
 };
 
 struct arch_vcpu {

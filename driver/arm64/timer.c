@@ -14,7 +14,7 @@
 #include <linux/percpu.h>
 #include <asm/arch_timer.h>
 
-#include "tenon.h"
+#include "route.h"
 #include "trace.h"
 
 /* The private interrupts that end a guest for its own sake: place in a node's interrupts, Linux's number. */
@@ -80,30 +80,34 @@ static void guest_irqs_free(u32 end)
 
 int arch_init(void)
 {
+	int rc = irqfd_init();
 	u32 i;
-	int rc;
 
+	if (rc)
+		return rc;
 	trace_init();
 	for (i = 0; i < ARRAY_SIZE(guest_irqs); i++) {
 		rc = guest_irq_request(&guest_irqs[i]);
-		if (rc) {
-			guest_irqs_free(i);
-			return rc;
-		}
+		if (rc)
+			goto no_irqs;
 	}
 	rc = cpuhp_setup_state(CPUHP_AP_ONLINE_DYN, "tenon:timer", timer_online, timer_offline);
-	if (rc < 0) {
-		guest_irqs_free(ARRAY_SIZE(guest_irqs));
-		return rc;
-	}
+	if (rc < 0)
+		goto no_irqs;
 	timer_hotplug = rc;
 	return 0;
+
+no_irqs:
+	guest_irqs_free(i);
+	irqfd_exit();
+	return rc;
 }
 
 void arch_exit(void)
 {
 	cpuhp_remove_state(timer_hotplug);
 	guest_irqs_free(ARRAY_SIZE(guest_irqs));
+	irqfd_exit();
 }
 
 ktime_t timer_delay(u64 deadline)

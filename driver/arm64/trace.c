@@ -105,6 +105,16 @@ noinline void trace_tell_line(u32 type, int vcpu, int irq, int level)
 	TELL(kvm_irq_line, (void *, unsigned int, int, int, int), type, vcpu, irq, level);
 }
 
+noinline void trace_tell_set(u32 gsi, int level, int source)
+{
+	TELL(kvm_set_irq, (void *, unsigned int, int, int), gsi, level, source);
+}
+
+noinline void trace_tell_ack(u32 chip, u32 pin)
+{
+	TELL(kvm_ack_irq, (void *, unsigned int, unsigned int), chip, pin);
+}
+
 noinline void trace_tell_mmio(int type, int len, u64 gpa, u64 value)
 {
 	TELL(kvm_mmio, (void *, int, int, u64, void *), type, len, gpa, type == TRACE_MMIO_ASK ? NULL : &value);

@@ -18,8 +18,8 @@
 
 /* KVM's name, and an index of trace_points. */
 #define TRACE_POINTS(X) \
-	X(kvm_entry) X(kvm_exit) X(kvm_guest_fault) X(kvm_irq_line) \
-	X(kvm_mmio) X(kvm_userspace_exit) X(kvm_vcpu_wakeup)
+	X(kvm_ack_irq) X(kvm_entry) X(kvm_exit) X(kvm_guest_fault) X(kvm_irq_line) \
+	X(kvm_mmio) X(kvm_set_irq) X(kvm_userspace_exit) X(kvm_vcpu_wakeup)
 
 enum trace_point {
 #define TRACE_POINT(name) TRACE_##name,
@@ -46,11 +46,13 @@ static __always_inline bool trace_kvm_userspace_exit_enabled(void)
 enum { TRACE_MMIO_ASK, TRACE_MMIO_READ, TRACE_MMIO_WRITE };
 
 /* For events that are on. */
+void trace_tell_ack(u32 chip, u32 pin);
 void trace_tell_entry(struct vcpu *v);
 void trace_tell_exit(const struct vcpu *v);
 void trace_tell_fault(const struct vcpu *v);
 void trace_tell_line(u32 type, int vcpu, int irq, int level);
 void trace_tell_mmio(int type, int len, u64 gpa, u64 value);
+void trace_tell_set(u32 gsi, int level, int source);
 void trace_tell_return(const struct vcpu *v, int rc);
 void trace_tell_wakeup(u64 ns);
 
@@ -60,11 +62,13 @@ static __always_inline void trace_##name parameters \
 	if (trace_on(TRACE_##name)) \
 		call; \
 }
+TRACE_CALL(kvm_ack_irq, (u32 chip, u32 pin), trace_tell_ack(chip, pin))
 TRACE_CALL(kvm_entry, (struct vcpu *v), trace_tell_entry(v))
 TRACE_CALL(kvm_exit, (const struct vcpu *v), trace_tell_exit(v))
 TRACE_CALL(kvm_guest_fault, (const struct vcpu *v), trace_tell_fault(v))
 TRACE_CALL(kvm_irq_line, (u32 type, int vcpu, int irq, int level), trace_tell_line(type, vcpu, irq, level))
 TRACE_CALL(kvm_mmio, (int type, int len, u64 gpa, u64 value), trace_tell_mmio(type, len, gpa, value))
+TRACE_CALL(kvm_set_irq, (u32 gsi, int level, int source), trace_tell_set(gsi, level, source))
 TRACE_CALL(kvm_vcpu_wakeup, (u64 ns), trace_tell_wakeup(ns))
 #undef TRACE_CALL
 

@@ -54,9 +54,23 @@ static int attr_count(const struct attr_access *a)
 	return rc || !a->write ? rc : gic_set_count(a->vm, count);
 }
 
+/* KVM_DEV_ARM_VGIC_SAVE_PENDING_TABLES, while no vCPU is in an ioctl. */
+static int save_pending(struct vm *vm)
+{
+	int rc = vcpus_lock(vm);
+
+	if (rc)
+		return rc;
+	rc = gic_lpi_save(vm->arch.gic);
+	vcpus_unlock(vm);
+	return rc;
+}
+
 static int attr_ctrl(const struct attr_access *a)
 {
-	return a->write && a->attr == KVM_DEV_ARM_VGIC_CTRL_INIT ? gic_init(a->vm) : -ENXIO;
+	if (a->write && a->attr == KVM_DEV_ARM_VGIC_CTRL_INIT)
+		return gic_init(a->vm);
+	return a->write && a->attr == KVM_DEV_ARM_VGIC_SAVE_PENDING_TABLES ? save_pending(a->vm) : -ENXIO;
 }
 
 /* The vCPU of an attribute's upper half, packed as 8 bits of affinity each. */
@@ -219,7 +233,7 @@ static bool group_runs(u32 group)
 	       group == KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS || group == KVM_DEV_ARM_VGIC_GRP_LEVEL_INFO;
 }
 
-static void vcpus_unlock(struct vm *vm, u32 end)
+static void unlock_below(struct vm *vm, u32 end)
 {
 	u32 i;
 
@@ -229,13 +243,18 @@ static void vcpus_unlock(struct vm *vm, u32 end)
 	}
 }
 
-static int vcpus_lock(struct vm *vm)
+void vcpus_unlock(struct vm *vm)
+{
+	unlock_below(vm, ABI_MAX_VCPUS);
+}
+
+int vcpus_lock(struct vm *vm)
 {
 	u32 i;
 
 	for (i = 0; i < ABI_MAX_VCPUS; i++) {
 		if (vm->vcpu[i] && !mutex_trylock(&vm->vcpu[i]->lock)) {
-			vcpus_unlock(vm, i);
+			unlock_below(vm, i);
 			return -EBUSY;
 		}
 	}
@@ -255,7 +274,7 @@ static long attr_do(struct vm *vm, const struct kvm_device_attr *attr, bool writ
 	if (!rc) {
 		rc = groups[group](&a);
 		if (group_runs(group))
-			vcpus_unlock(vm, ABI_MAX_VCPUS);
+			vcpus_unlock(vm);
 	}
 	mutex_unlock(&vm->lock);
 	return rc;
@@ -272,7 +291,7 @@ static long attr_has(const struct kvm_device_attr *attr)
 	case KVM_DEV_ARM_VGIC_GRP_NR_IRQS:
 		return 0;
 	case KVM_DEV_ARM_VGIC_GRP_CTRL:
-		return attr->attr == KVM_DEV_ARM_VGIC_CTRL_INIT ? 0 : -ENXIO;
+		return attr->attr == KVM_DEV_ARM_VGIC_CTRL_INIT || attr->attr == KVM_DEV_ARM_VGIC_SAVE_PENDING_TABLES ? 0 : -ENXIO;
 	case KVM_DEV_ARM_VGIC_GRP_DIST_REGS:
 		return (u32)attr->attr < GIC_DIST_BYTES && !(attr->attr & 3) ? 0 : -ENXIO;
 	case KVM_DEV_ARM_VGIC_GRP_REDIST_REGS:
@@ -360,11 +379,11 @@ long vgic_create(void *object, unsigned long arg)
 
 	if (copy_from_user(&device, (void __user *)arg, sizeof(device)))
 		return -EFAULT;
-	if (device.type != KVM_DEV_TYPE_ARM_VGIC_V3)
+	if (device.type != KVM_DEV_TYPE_ARM_VGIC_V3 && device.type != KVM_DEV_TYPE_ARM_VGIC_ITS)
 		return -ENODEV;
 	if (device.flags & KVM_CREATE_DEVICE_TEST)
 		return 0;
-	fd = vgic_install(object);
+	fd = device.type == KVM_DEV_TYPE_ARM_VGIC_ITS ? its_install(object) : vgic_install(object);
 	if (fd < 0)
 		return fd;
 	device.fd = fd;

@@ -3,7 +3,7 @@
  * gic_regs.c - the memory-mapped registers of a guest's GICv3. Registers that
  * have a field per interrupt are rows of one table, for distributor and
  * redistributors alike; the few others are in two switches. What is in neither
- * reads as zero and ignores writes.
+ * reads as zero and ignores writes. Those of LPIs are in gic_lpi.c.
  *
  * Called by: gic_access() from an MMIO exit, gic_user_access() for the VMM.
  * Concurrency: gic.lock. See: GIC specification (IHI 0069) 12.8 to 12.11.
@@ -22,8 +22,11 @@
 #define CTLR_GROUP1 0x2u
 #define CTLR_ARE_DS 0x50u		/* affinity routing, one security state: always */
 #define TYPER_IDBITS (9u << 19)		/* 10 bits of INTID */
+#define TYPER_LPIS (15u << 19 | 1u << 17)	/* 16 bits; LPIs are there */
 #define GICR_TYPER_LAST 0x10u
-#define IIDR_KVM 0x4b00243bu		/* KVM's, revision 2: groups can be written */
+#define GICR_TYPER_PLPIS 0x1u
+#define IIDR_KVM 0x4b00043bu
+#define IIDR_REVISION_SHIFT 12
 #define PIDR2_GICV3 0x3bu
 #define ROUTE_KEPT 0xff00ffffffull
 
@@ -142,9 +145,9 @@ static u32 dist_read(struct gic *gic, u32 offset)
 	case GICD_CTLR:
 		return CTLR_ARE_DS | (gic->enabled ? CTLR_GROUP1 : 0);
 	case GICD_TYPER:
-		return (DIV_ROUND_UP(gic->count, 32) - 1) | TYPER_IDBITS;
+		return (DIV_ROUND_UP(gic->count, 32) - 1) | (gic->vm->arch.its_count ? TYPER_LPIS : TYPER_IDBITS);
 	case GICD_IIDR:
-		return IIDR_KVM;
+		return IIDR_KVM | gic->revision << IIDR_REVISION_SHIFT;
 	case GIC_PIDR2:
 		return PIDR2_GICV3;
 	default:
@@ -164,8 +167,7 @@ static void dist_write(struct gic *gic, u32 offset, u32 value)
 	}
 }
 
-/* The n-th redistributor is the vCPU with the n-th lowest id. */
-static struct vcpu *redist_vcpu(struct gic *gic, u32 n)
+struct vcpu *gic_redist(const struct gic *gic, u32 n)
 {
 	u32 i;
 
@@ -186,9 +188,10 @@ static u32 redist_read(struct gic *gic, struct vcpu *v, u32 offset)
 	case GICR_IIDR:
 		return IIDR_KVM;
 	case GICR_TYPER:
-		while (redist_vcpu(gic, n) != v)
+		while (gic_redist(gic, n) != v)
 			n++;
-		return (n & 0xffff) << 8 | (redist_vcpu(gic, n + 1) ? 0 : GICR_TYPER_LAST);
+		return (n & 0xffff) << 8 | (gic_redist(gic, n + 1) ? 0 : GICR_TYPER_LAST) |
+		       (gic->vm->arch.its_count ? GICR_TYPER_PLPIS : 0);
 	case GICR_TYPER + 4:
 		return vcpu_affinity(v) & 0xffffff;
 	case GIC_PIDR2:
@@ -240,14 +243,14 @@ bool gic_access(struct vcpu *v, u64 gpa, u32 size, bool write, u64 *data)
 	unsigned long flags;
 	u32 offset;
 
-	if (!gic || !gic_covers(gic, gpa))
+	if (!gic)
 		return false;
 	if (gpa - gic->dist_base < GIC_DIST_BYTES) {
 		offset = gpa - gic->dist_base;
 	} else {
 		u64 n = (gpa - gic->redist_base) / GIC_REDIST_BYTES;
 
-		redist = gpa >= gic->redist_base && n < ABI_MAX_VCPUS ? redist_vcpu(gic, n) : NULL;
+		redist = gpa >= gic->redist_base && n < ABI_MAX_VCPUS ? gic_redist(gic, n) : NULL;
 		if (!redist)
 			return false;
 		offset = (gpa - gic->redist_base) % GIC_REDIST_BYTES;
@@ -256,6 +259,8 @@ bool gic_access(struct vcpu *v, u64 gpa, u32 size, bool write, u64 *data)
 		*data = 0;
 		return true;
 	}
+	if (redist && gic_lpi_access(gic, redist, offset, size, write, data))
+		return true;
 	spin_lock_irqsave(&gic->lock, flags);
 	access(gic, redist, offset, size, write, data);
 	spin_unlock_irqrestore(&gic->lock, flags);
@@ -282,6 +287,17 @@ static void latches(struct gic *gic, struct vcpu *v, u32 first, bool write, u32 
 		*value = got;
 }
 
+/* GICD_IIDR: what a revision later than 2 adds can be had or not. */
+static int iidr_set(struct gic *gic, u32 value)
+{
+	u32 revision = value >> IIDR_REVISION_SHIFT & 0xf;
+
+	if ((value & ~(0xfu << IIDR_REVISION_SHIFT)) != IIDR_KVM || revision < 2 || revision > GIC_REVISION)
+		return -EINVAL;
+	gic->revision = revision;
+	return 0;
+}
+
 int gic_user_access(struct vm *vm, struct vcpu *v, u32 offset, bool write, u32 *value)
 {
 	u32 in_frame = v && offset >= GICR_SGI_FRAME ? offset - GICR_SGI_FRAME : offset;
@@ -291,6 +307,12 @@ int gic_user_access(struct vm *vm, struct vcpu *v, u32 offset, bool write, u32 *
 
 	if (offset & 3 || offset >= (v ? GIC_REDIST_BYTES : GIC_DIST_BYTES))
 		return -ENXIO;
+	if (!v && write && offset == GICD_IIDR)
+		return iidr_set(gic, *value);
+	if (v && gic_lpi_access(gic, v, offset, 4, write, &data)) {
+		*value = data;
+		return 0;
+	}
 	spin_lock_irqsave(&gic->lock, flags);
 	if ((!v || offset >= GICR_SGI_FRAME) && in_frame >= ISPENDR && in_frame < ICPENDR)
 		latches(gic, v, (in_frame - ISPENDR) * 8, write, value);

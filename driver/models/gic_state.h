@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR BSD-2-Clause) */
 /*
- * gic_state.h - what gic.c, gic_regs.c and the path of KVM_RUN share. All of it is
+ * gic_state.h - what gic.c, gic_regs.c, gic_lpi.c and the path of KVM_RUN share. All of it is
  * under gic.lock, but for what KVM_RUN looks at to see that there is nothing to do.
  */
 #ifndef DRIVER_GIC_STATE_H
 #define DRIVER_GIC_STATE_H
 
 #include "gic.h"
+#include "models/idtree.h"
+
+#define GIC_LPI_PRIORITIES 64u		/* of 6 bits */
+#define GIC_REVISION 3u			/* KVM's: 2, groups can be written; 3, GICR_INVLPIR and GICR_INVALLR */
+#define GIC_PROPBASER_RESET (3ull << 7 | 1ull << 10)	/* write-back, inner shareable */
 
 struct gic_irq {
 	u16 id;
@@ -21,9 +26,24 @@ struct gic_irq {
 	u64 route;		/* GICD_IROUTER */
 };
 
+/* An LPI: there while an ITS's event names it, or a vCPU has work with it. */
+struct gic_lpi {
+	struct gic_irq irq;
+	struct idtree_node node;	/* of gic.lpis */
+	struct list_head link;		/* of its owner's work */
+	u32 events;			/* that name it */
+	u8 queue;			/* which of the owner's */
+	bool first;			/* it was active when it was put there */
+};
+
 struct gic_cpu {
 	unsigned long work[BITS_TO_LONGS(GIC_IRQS_MAX)];
-	u32 count;		/* bits in it */
+	u32 count;		/* bits in it, and LPIs */
+	u32 lpi_count;
+	u64 lpi_queues;		/* the ones with LPIs */
+	struct list_head lpi[GIC_LPI_PRIORITIES];	/* its work, active ones first */
+	bool lpis_on;		/* GICR_CTLR.EnableLPIs */
+	u64 pendbaser;
 	u32 loaded_count;
 	struct gic_irq *loaded[GIC_LRS];
 	struct gic_irq irq[GIC_PRIVATE];
@@ -34,6 +54,9 @@ struct gic {
 	struct vm *vm;
 	bool initialized;
 	bool enabled;		/* GICD_CTLR.EnableGrp1 */
+	u32 revision;		/* GICD_IIDR's */
+	struct idtree lpis;
+	u64 propbaser;		/* all redistributors' */
 	u32 wanted;		/* KVM_DEV_ARM_VGIC_GRP_NR_IRQS */
 	u32 count;		/* interrupts in all, SPIs end there */
 	u64 dist_base, redist_base;
@@ -49,8 +72,30 @@ static inline struct gic_cpu *gic_cpu(const struct vcpu *v)
 /* NULL: there is none. A private one needs v. */
 struct gic_irq *gic_irq(struct gic *gic, struct vcpu *v, u32 irq);
 bool gic_irq_pending(const struct gic_irq *irq);
+/* An LPI that nothing names any more is gone behind it. */
 void gic_update(struct gic *gic, struct gic_irq *irq);
 void gic_update_all(struct gic *gic);
+/* The n-th redistributor is the vCPU with the n-th lowest id; NULL: so many there are not. */
+struct vcpu *gic_redist(const struct gic *gic, u32 n);
+
+/* ---- gic_lpi.c; gic.lock held, but for the accesses ---- */
+
+static inline struct gic_lpi *gic_lpi(struct gic_irq *irq)
+{
+	return container_of(irq, struct gic_lpi, irq);
+}
+
+static inline bool gic_is_lpi(const struct gic_irq *irq)
+{
+	return irq->id >= GIC_LPI_FIRST;
+}
+
+void gic_lpi_work(struct gic_irq *irq, bool set);
+/* Behind a change: it goes if nothing needs it. */
+void gic_lpi_settle(struct gic *gic, struct gic_irq *irq);
+/* Registers of a redistributor that belong to LPIs, guest memory behind them: false: it is none of them. May sleep. */
+bool gic_lpi_access(struct gic *gic, struct vcpu *v, u32 offset, u32 size, bool write, u64 *data);
+void gic_lpi_free(struct gic *gic);
 
 /* Around a stay in the guest: before it with interrupts off, and after it. */
 static __always_inline void gic_enter(struct vcpu *v)
@@ -76,10 +121,10 @@ static __always_inline void gic_exit(struct vcpu *v)
 		gic_fold(v);
 }
 
-/* Could a register of the GIC be at gpa? Its bases are fixed once a vCPU runs. */
-static inline bool gic_covers(const struct gic *gic, u64 gpa)
+/* Could a register of the GIC or of an ITS be at gpa? The span only grows, so that one bound may be older than the other. */
+static inline bool gic_covers(const struct vm *vm, u64 gpa)
 {
-	return gpa - gic->dist_base < GIC_DIST_BYTES || gpa - gic->redist_base < ABI_MAX_VCPUS * GIC_REDIST_BYTES;
+	return gpa >= READ_ONCE(vm->arch.gic_low) && gpa < READ_ONCE(vm->arch.gic_high);
 }
 
 #endif

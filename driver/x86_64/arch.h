@@ -92,7 +92,7 @@ static inline u32 arch_log(const struct vcpu *v, const u64 **entry)
 int arch_init(void);
 void arch_exit(void);
 bool arch_detect(void);
-long arch_cap(u32 cap);
+long arch_cap(const struct vm *vm, u32 cap);	/* vm NULL: of /dev/kvm */
 u64 arch_max_gfn(void);
 
 /* ioctl.c: tables that a zero row ends; the errno for a number in none. */

@@ -93,7 +93,7 @@ static const struct cap_row caps[] = {
 	{ KVM_CAP_XSAVE2, sizeof(struct abi_xsave) },
 };
 
-long arch_cap(u32 cap)
+long arch_cap(const struct vm *vm, u32 cap)
 {
 	u32 i;
 
