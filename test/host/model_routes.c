@@ -105,6 +105,48 @@ TEST(routes_refused)
 	}
 }
 
+TEST(routes_of_a_gic)
+{
+	static const struct routes_rules gic = { .gic = true };
+	static const struct {
+		struct kvm_irq_routing_entry e;
+		int want;
+	} rows[] = {
+		{ CHIP(0, 0, ROUTES_GIC_PINS - 1), 0 },
+		{ CHIP(0, 0, ROUTES_GIC_PINS), -EINVAL },
+		{ CHIP(0, 1, 0), -EINVAL },
+		{ CHIP(0, 2, 0), -EINVAL },
+	};
+	struct kvm_irq_routing_entry *e = calloc(ROUTES_GIC_PINS + 1, sizeof(*e));
+	struct route found[ROUTES_PER_GSI];
+	struct routes *r;
+	unsigned int i;
+	int rc;
+
+	for (i = 0; i < COUNT(rows); i++) {
+		r = build(&rows[i].e, 1, &gic, &rc);
+		CHECK_EQ(rc, rows[i].want);
+		free(r);
+	}
+	routes_gic_default(e, ROUTES_GIC_PINS);
+	e[ROUTES_GIC_PINS] = (struct kvm_irq_routing_entry)MSI(2000, 1, 2, 3);
+	e[ROUTES_GIC_PINS].flags = KVM_MSI_VALID_DEVID;
+	e[ROUTES_GIC_PINS].u.msi.devid = 77;
+	r = build(e, ROUTES_GIC_PINS + 1, &gic, &rc);
+	CHECK_EQ(rc, 0);
+	for (i = 0; r && i < ROUTES_GIC_PINS; i++) {
+		CHECK_EQ(routes_find(r, i, found), 1);
+		CHECK_EQ(found[0].pin, i);
+		CHECK_EQ(routes_gsi(r, 0, i), i);
+	}
+	CHECK_EQ(r ? routes_find(r, 2000, found) : 0, 1);
+	CHECK_EQ(found[0].type, KVM_IRQ_ROUTING_MSI);
+	CHECK_EQ(found[0].flags, KVM_MSI_VALID_DEVID);
+	CHECK_EQ(found[0].devid, 77);
+	free(r);
+	free(e);
+}
+
 TEST(routes_full)
 {
 	struct kvm_irq_routing_entry *e = calloc(ROUTES_MAX, sizeof(*e));
