@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * fuzz.c - usage: fuzz [TEST]: guests made of random instructions, then random and
- * nearly valid ioctls from two threads on one VM with a GIC.
+ * nearly valid ioctls from two threads on one VM with a GIC; an ITS with random
+ * registers, commands and tables, to which another thread sends messages.
  *
  * Invariant under test: a guest's nonsense ends in an exit, in an exception of its
  * own or in nothing; an ioctl's in an errno or success; and the machine goes on: a
@@ -255,6 +256,150 @@ TEST_LIMIT(ioctls, 300)
 	}
 	printf("note: %u and %u of %u calls have succeeded\n", succeeded[0], succeeded[1], CALLS);
 	EXPECT(succeeded[0] > CALLS / 50, "hardly a call succeeds");
+}
+
+/* ---- an ITS ---- */
+
+#define ITS_BASE 0x08080000ull
+#define ITS_ROUNDS 20000u
+#define ITS_QUEUE 0x10000u		/* with its tables behind it, 64 KiB each, to 0x80000 */
+#define ITS_COMMANDS 64u
+
+static int its_fd;
+static volatile int its_end;
+
+static int attr_try(int fd, uint32_t group, uint64_t attr, uint64_t value)
+{
+	struct kvm_device_attr a = { .group = group, .attr = attr, .addr = (uintptr_t)&value };
+
+	return ioctl_try(fd, KVM_SET_DEVICE_ATTR, &a);
+}
+
+/* Small numbers, so that one command may mean what another has mapped. */
+static void its_fill(struct random *r)
+{
+	uint64_t word[4], entry;
+	uint32_t i;
+
+	for (i = 0; i < ITS_COMMANDS; i++) {
+		word[0] = below(r, 17) | below(r, 4) << 32;
+		word[1] = below(r, 24) | (8192 + below(r, 40)) << 32;
+		word[2] = (next(r) & 1ull << 63) | below(r, 4) | below(r, 3) << 16;
+		if ((word[0] & 0xff) == 8)
+			word[2] = (word[2] & 1ull << 63) | (0x70000 + below(r, 0x200) * 0x100);
+		word[3] = below(r, 3) << 16;
+		if (!below(r, 10))
+			word[below(r, 4)] = next(r);
+		memcpy(shared->memory + ITS_QUEUE + i * 32, word, 32);
+	}
+	for (i = 0; i < 64; i++) {
+		entry = (next(r) & 3ull << 62) | below(r, 3) << 49 | (0x70000 + below(r, 0x200) * 0x100) >> 8 << 5 | below(r, 8);
+		memcpy(shared->memory + 0x20000 + below(r, 16) * 8, &entry, 8);
+		entry = (next(r) & 1ull << 63) | below(r, 3) << 16 | below(r, 6);
+		memcpy(shared->memory + 0x30000 + below(r, 16) * 8, &entry, 8);
+		entry = below(r, 3) << 48 | (8192 + below(r, 40)) << 16 | below(r, 6);
+		memcpy(shared->memory + 0x70000 + below(r, 64) * 8, &entry, 8);
+		shared->memory[0x40000 + below(r, 64)] = (uint8_t)next(r);
+		shared->memory[0x50000 + 1024 + below(r, 8)] = (uint8_t)next(r);
+	}
+}
+
+/* All on, as a sound guest has it. */
+static void its_sound(void)
+{
+	static const struct { uint32_t reg; uint64_t value; } regs[] = {
+		{ 0x0, 0 }, { 0x80, 1ull << 63 | ITS_QUEUE }, { 0x100, 1ull << 63 | 0x20000 }, { 0x108, 1ull << 63 | 0x30000 }, { 0x0, 1 },
+	};
+	unsigned int i;
+
+	for (i = 0; i < 2; i++) {
+		attr_try(shared->gic, KVM_DEV_ARM_VGIC_GRP_REDIST_REGS, (uint64_t)i << 32 | 0x70, 0x4000f);
+		attr_try(shared->gic, KVM_DEV_ARM_VGIC_GRP_REDIST_REGS, (uint64_t)i << 32 | 0x78, 0x50000);
+		attr_try(shared->gic, KVM_DEV_ARM_VGIC_GRP_REDIST_REGS, (uint64_t)i << 32, 1);
+	}
+	for (i = 0; i < sizeof(regs) / sizeof(regs[0]); i++)
+		attr_try(its_fd, KVM_DEV_ARM_VGIC_GRP_ITS_REGS, regs[i].reg, regs[i].value);
+}
+
+static void its_step(struct random *r)
+{
+	static const uint32_t redist[] = { 0x0, 0x70, 0x74, 0x78, 0x7c, 0xa0, 0xb0 };
+	uint64_t value = below(r, 8) ? 0 : next(r);
+	uint32_t reg;
+
+	switch (below(r, 8)) {
+	case 0:
+		attr_try(its_fd, KVM_DEV_ARM_VGIC_GRP_CTRL, below(r, 6), 0);
+		return;
+	case 1:
+		attr_try(shared->gic, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_SAVE_PENDING_TABLES, 0);
+		return;
+	case 2:
+		reg = redist[below(r, sizeof(redist) / sizeof(redist[0]))];
+		value |= reg == 0x70 ? 0x4000f : reg == 0x78 ? 0x50000 : below(r, 4) ? 1 : 8192 + below(r, 40);
+		attr_try(shared->gic, KVM_DEV_ARM_VGIC_GRP_REDIST_REGS, below(r, 2) << 32 | reg, value);
+		return;
+	case 3:
+		attr_try(its_fd, KVM_DEV_ARM_VGIC_GRP_ITS_REGS, 0, below(r, 4) != 0);
+		return;
+	case 4:
+		value &= ~0xffull;
+		reg = 0x100 + 8 * (uint32_t)below(r, 3);
+		attr_try(its_fd, KVM_DEV_ARM_VGIC_GRP_ITS_REGS, reg, value | (below(r, 8) ? 1ull << 63 : 0) | 0x10000 * (reg / 8 - 30));
+		return;
+	case 5:
+		attr_try(its_fd, KVM_DEV_ARM_VGIC_GRP_ITS_REGS, 0x80, (value & ~0xffull) | (below(r, 8) ? 1ull << 63 : 0) | ITS_QUEUE);
+		return;
+	default:
+		attr_try(its_fd, KVM_DEV_ARM_VGIC_GRP_ITS_REGS, below(r, 8) ? 0x88 : 0x90, below(r, ITS_COMMANDS) * 32);
+	}
+}
+
+/* Messages, and the vCPU that gets them. */
+static void *its_messages(void *arg)
+{
+	struct random r = random_begin(21);
+
+	(void)arg;
+	while (!its_end) {
+		struct kvm_msi msi = { .address_lo = ITS_BASE + 0x40, .data = (uint32_t)below(&r, 24), .flags = 1, .devid = (uint32_t)below(&r, 4) };
+
+		succeeded[1] += ioctl_try(shared->fd, KVM_SIGNAL_MSI, &msi) >= 0;
+		if (!below(&r, 16))
+			run_try(vcpus[0]);
+	}
+	return NULL;
+}
+
+GUEST(its_guest, "mov x19, #0x10000000\nmov x10, #0x08000000\nmov w1, #2\nstr w1, [x10]\nmov x1, #0xf0\nmsr icc_pmr_el1, x1\n"
+      "mov x1, #1\nmsr icc_igrpen1_el1, x1\nisb\n1: mrs x1, icc_iar1_el1\nmsr icc_eoir1_el1, x1\nstr x1, [x19]\nb 1b\n");
+TEST_LIMIT(its, 300)
+{
+	struct kvm_create_device device = { .type = KVM_DEV_TYPE_ARM_VGIC_ITS };
+	struct random r = random_begin(20);
+	pthread_t thread;
+	unsigned int i;
+
+	shared = vm_create();
+	LOAD(shared, GUEST_CODE, its_guest);
+	vcpus[0] = vcpu_create(shared, 0, 0);
+	vcpus[1] = vcpu_create(shared, 1, 0);
+	shared->gic = gic_try(shared);
+	if (ioctl_try(shared->fd, KVM_CREATE_DEVICE, &device))
+		test_skip("no ITS here");
+	its_fd = (int)device.fd;
+	REQUIRE(!attr_try(its_fd, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_ITS_ADDR_TYPE, ITS_BASE), "the ITS's address");
+	REQUIRE(!pthread_create(&thread, NULL, its_messages, NULL), "pthread_create");
+	for (i = 0; i < ITS_ROUNDS; i++) {
+		if (!(i % 16))
+			its_fill(&r);
+		if (!(i % 64))
+			its_sound();
+		its_step(&r);
+	}
+	its_end = 1;
+	pthread_join(thread, NULL);
+	printf("note: %u messages were taken\n", succeeded[1]);
 }
 
 /* After all that. */

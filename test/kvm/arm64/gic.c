@@ -215,6 +215,9 @@ TEST(spi_edge)
 	irq(vcpu->vm, SPI, 41, 1);
 	EXPECT(interrupt(vcpu) == 41, "the next");
 	expect_store(vcpu, MMIO_BASE + 8, 8);
+	irq(vcpu->vm, SPI, 41, 1);
+	EXPECT(interrupt(vcpu) == 41, "each report of a high level is an edge");
+	expect_store(vcpu, MMIO_BASE + 8, 8);
 }
 
 /* Twelve edges at once, more than list registers; 44 has the best priority, then 43, and so on down. */
@@ -359,6 +362,8 @@ TEST(set_up_errors)
 	EXPECT(ioctl_try(vm->fd, KVM_CREATE_DEVICE, &device) == -EEXIST, "a second GIC");
 	vcpu_create(vm, 0, 0);
 	EXPECT(SET(fd, NR_IRQS, 0, &count) == -EINVAL, "48 interrupts");
+	count = 1024;
+	EXPECT(SET(fd, NR_IRQS, 0, &count) == -EINVAL, "1,024");
 	count = 64;
 	EXPECT(SET(fd, NR_IRQS, 0, &count) == 0, "64");
 	EXPECT(SET(fd, NR_IRQS, 0, &count) == -EBUSY, "again");
