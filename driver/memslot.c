@@ -119,6 +119,7 @@ int slots_init(struct vm *vm)
 {
 	struct slots *slots = slots_alloc(0, SLOTS_FIRST);
 
+	vm->slots_serial = SLOTS_FIRST;
 	RCU_INIT_POINTER(vm->slots, slots);
 	return slots ? 0 : -ENOMEM;
 }
@@ -170,6 +171,7 @@ static int slots_publish(struct vm *vm, struct slot *old, struct slot *new)
 	if (new)
 		to->slot[n++] = new;
 	rcu_assign_pointer(vm->slots, to);
+	WRITE_ONCE(vm->slots_serial, to->serial);
 	synchronize_srcu_expedited(&vm->srcu);
 	kvfree(from);
 	return 0;

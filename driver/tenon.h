@@ -217,6 +217,7 @@ struct vm {
 	spinlock_t mmu_lock;
 	struct srcu_struct srcu;
 	struct slots __rcu *slots;
+	u64 slots_serial;	/* theirs, for who looks without vm.srcu whether they are others now */
 	struct mmu_notifier notifier;
 	/* Under mmu_lock, as in KVM: a mapping found outside it holds if none of this moved. */
 	unsigned long invalidate_seq;

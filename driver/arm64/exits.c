@@ -159,22 +159,43 @@ static bool fault_is_write(u64 esr)
 	return esr & ESR_ELx_WNR;
 }
 
+/* The page of the last access that was nobody's: it is one still, unless the slots have changed. */
+static __always_inline bool hole_known(const struct vcpu *v, u64 gfn)
+{
+	return v->arch.hole_gfn == gfn && v->arch.hole_serial == READ_ONCE(v->vm->slots_serial);
+}
+
+/* vm.srcu held; `serial` was read before the look-up, so that it is never newer than the slots that were searched. */
+static struct slot *slot_or_hole(struct vcpu *v, u64 gfn)
+{
+	u64 serial = srcu_dereference(v->vm->slots, &v->vm->srcu)->serial;
+	struct slot *slot = slot_find(v->vm, gfn);
+
+	if (!slot) {
+		v->arch.hole_gfn = gfn;
+		v->arch.hole_serial = serial;
+	}
+	return slot;
+}
+
 static int fault(struct vcpu *v)
 {
 	const struct exit_state *out = &v->exit->out;
+	u64 type = out->esr & ESR_ELx_FSC_TYPE, gfn = out->gpa >> PAGE_SHIFT;
 	bool write = fault_is_write(out->esr), ram;
 	struct vm *vm = v->vm;
 	struct slot *slot;
 	int rc = 0, idx;
-	u64 type = out->esr & ESR_ELx_FSC_TYPE;
 
 	if (type != ESR_ELx_FSC_FAULT && type != ESR_ELx_FSC_PERM && type != ESR_ELx_FSC_ACCESS)
 		return -EFAULT;
+	if (hole_known(v, gfn))
+		return exit_no_slot(v);
 	idx = srcu_read_lock(&vm->srcu);
-	slot = slot_find(vm, out->gpa >> PAGE_SHIFT);
+	slot = slot_or_hole(v, gfn);
 	ram = slot && !(write && slot->flags & KVM_MEM_READONLY);
 	if (ram)
-		rc = map_fault(v, slot, out->gpa >> PAGE_SHIFT, write);
+		rc = map_fault(v, slot, gfn, write);
 	srcu_read_unlock(&vm->srcu, idx);
 	if (ram)
 		return rc ? rc : 1;

@@ -502,6 +502,31 @@ TEST(reg_errors)
 	EXPECT(ioctl_try(vcpu->fd, KVM_ARM_VCPU_INIT, &init) == -ENOENT, "a feature that is none");
 }
 
+/* A page that was nobody's becomes memory, and nobody's again. */
+GUEST(hole, "mov x19, #0x10000000\nmov x2, #0x400000\n1: ldr x1, [x2]\nstr x1, [x19]\nb 1b\n");
+TEST(hole_becomes_memory)
+{
+	struct kvm_userspace_memory_region region = { .slot = 7, .guest_phys_addr = 0x400000, .memory_size = 0x10000 };
+	struct vm *vm = vm_create();
+	struct vcpu *vcpu = vcpu_create(vm, 0, 0);
+	int i;
+
+	LOAD(vm, GUEST_CODE, hole);
+	region.userspace_addr = (uintptr_t)vm->memory + 0x10000;
+	vm->memory[0x10000] = 77;
+	for (i = 0; i < 3; i++) {
+		expect_load(vcpu, 0x400000, 8, 5);
+		EXPECT(expect_store(vcpu, MMIO_BASE, 8) == 5, "the VMM's answer");
+		expect_load(vcpu, 0x400000, 8, 6);
+		EXPECT(expect_store(vcpu, MMIO_BASE, 8) == 6, "the VMM's answer");
+		region.memory_size = 0x10000;
+		REQUIRE(!ioctl_try(vm->fd, KVM_SET_USER_MEMORY_REGION, &region), "a slot there");
+		EXPECT(expect_store(vcpu, MMIO_BASE, 8) == 77, "memory");
+		region.memory_size = 0;
+		REQUIRE(!ioctl_try(vm->fd, KVM_SET_USER_MEMORY_REGION, &region), "no slot");
+	}
+}
+
 int main(int argc, char **argv)
 {
 	return test_main("arm64-run", argc, argv);
