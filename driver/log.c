@@ -108,7 +108,7 @@ void log_drain(struct vcpu *v)
 
 	for (i = 0; i < count; i++) {
 		u64 gfn = entry[i] >> PAGE_SHIFT;
-		struct slot *slot = slot_find(v->vm, gfn);
+		struct slot *slot = slot_find_any(v->vm, gfn);
 
 		if (slot)
 			slot_mark_dirty(slot, gfn);

@@ -4,8 +4,9 @@
  * guest memory.
  *
  * Owns: vm.slots, an array sorted by guest address that is replaced whole.
- * Invariant: once a change has returned, no CPU uses a mapping of the old slot:
- * publish, wait for the readers (a fault maps while it reads), then unmap.
+ * Invariant: once a change has returned, no CPU uses a mapping of the old slot. One that leaves is first `gone`: no fault finds
+ * it any more. When the readers from before are done (a fault maps while it reads), it is unmapped, and only then does Linux,
+ * which takes pages away meanwhile, lose it.
  * Called by: VM ioctls, map.c, the instruction emulation.
  * Concurrency: vm.slots_lock to change, vm.srcu to read.
  * See: Documentation/virt/kvm/api.rst 4.8, 4.35, 4.117.
@@ -20,7 +21,7 @@
 
 /* ---- reading ---- */
 
-struct slot *slot_find(struct vm *vm, u64 gfn)
+struct slot *slot_find_any(struct vm *vm, u64 gfn)
 {
 	struct slots *slots = srcu_dereference(vm->slots, &vm->srcu);
 	u32 low = 0, high = slots->count;
@@ -37,6 +38,13 @@ struct slot *slot_find(struct vm *vm, u64 gfn)
 	if (!low || gfn - slots->slot[low - 1]->gfn >= slots->slot[low - 1]->pages)
 		return NULL;
 	return slots->slot[low - 1];
+}
+
+struct slot *slot_find(struct vm *vm, u64 gfn)
+{
+	struct slot *slot = slot_find_any(vm, gfn);
+
+	return slot && likely(!READ_ONCE(slot->gone)) ? slot : NULL;
 }
 
 void slot_mark_dirty(struct slot *slot, u64 gfn)
@@ -104,21 +112,21 @@ static struct slots *slots_current(struct vm *vm)
 	return rcu_dereference_protected(vm->slots, lockdep_is_held(&vm->slots_lock));
 }
 
-static struct slots *slots_alloc(u32 count, u64 serial)
+static struct slots *slots_alloc(u32 count)
 {
 	struct slots *slots = kvmalloc(struct_size(slots, slot, count), GFP_KERNEL_ACCOUNT);
 
-	if (slots) {
+	if (slots)
 		slots->count = count;
-		slots->serial = serial;
-	}
 	return slots;
 }
 
 int slots_init(struct vm *vm)
 {
-	struct slots *slots = slots_alloc(0, SLOTS_FIRST);
+	struct slots *slots = slots_alloc(0);
 
+	if (slots)
+		slots->serial = SLOTS_FIRST;
 	vm->slots_serial = SLOTS_FIRST;
 	RCU_INIT_POINTER(vm->slots, slots);
 	return slots ? 0 : -ENOMEM;
@@ -146,17 +154,15 @@ void slots_free(struct vm *vm)
 }
 
 /*
- * Publish the set without `old` and with `new` (either may be NULL), and wait
- * until no reader uses the former set. 0, or -ENOMEM with nothing changed.
+ * Publish `to`, which has the room: the set without `old` and with `new` (either may be NULL). Returns when no reader uses the
+ * former set.
  */
-static int slots_publish(struct vm *vm, struct slot *old, struct slot *new)
+static void slots_publish(struct vm *vm, struct slots *to, struct slot *old, struct slot *new)
 {
-	struct slots *from = slots_current(vm), *to;
+	struct slots *from = slots_current(vm);
 	u32 i, n = 0;
 
-	to = slots_alloc(from->count + !!new - !!old, from->serial + 1);
-	if (!to)
-		return -ENOMEM;
+	to->serial = from->serial + 1;
 	for (i = 0; i < from->count; i++) {
 		struct slot *slot = from->slot[i];
 
@@ -174,7 +180,6 @@ static int slots_publish(struct vm *vm, struct slot *old, struct slot *new)
 	WRITE_ONCE(vm->slots_serial, to->serial);
 	synchronize_srcu_expedited(&vm->srcu);
 	kvfree(from);
-	return 0;
 }
 
 static struct slot *slot_by_id(struct slots *slots, u32 id)
@@ -228,37 +233,67 @@ static int slot_bitmaps(struct vm *vm, struct slot *new, struct slot *old)
 	return 0;
 }
 
+static int slot_add(struct vm *vm, struct slot *new)
+{
+	struct slots *to = slots_alloc(slots_current(vm)->count + 1);
+
+	if (!to)
+		return -ENOMEM;
+	slots_publish(vm, to, NULL, new);
+	return 0;
+}
+
+/* `old` leaves; then `new`, the same at another place, or NULL, is there. For a moment it is nowhere, as in KVM. */
+static int slot_leave(struct vm *vm, struct slot *old, struct slot *new)
+{
+	u32 count = slots_current(vm)->count;
+	struct slots *same = slots_alloc(count), *to = slots_alloc(count - !new);
+
+	if (!same || !to) {
+		kvfree(same);
+		kvfree(to);
+		return -ENOMEM;
+	}
+	WRITE_ONCE(old->gone, true);
+	slots_publish(vm, same, NULL, NULL);
+	map_remove(vm, old, old->gfn, old->pages);
+	/* What was written until now is in the bitmap before another slot takes it over. */
+	if (old->dirty)
+		log_sync(vm);
+	slots_publish(vm, to, old, new);
+	return 0;
+}
+
 static int slot_delete(struct vm *vm, struct slot *old)
 {
-	int rc = slots_publish(vm, old, NULL);
+	int rc = slot_leave(vm, old, NULL);
 
-	if (rc)
-		return rc;
-	map_remove(vm, old, old->gfn, old->pages);
-	slot_free(old);
+	if (!rc)
+		slot_free(old);
+	return rc;
+}
+
+/* `new` in the place of old, with other flags. */
+static int slot_turn(struct vm *vm, struct slot *new, struct slot *old)
+{
+	struct slots *to = slots_alloc(slots_current(vm)->count);
+
+	if (!to)
+		return -ENOMEM;
+	slots_publish(vm, to, old, new);
+	/* Writable mappings must go before a log can be true. */
+	if (new->dirty && !old->dirty)
+		map_remove(vm, new, new->gfn, new->pages);
 	return 0;
 }
 
 /* Put `new` in the place of old: moved, or with other flags. */
 static int slot_replace(struct vm *vm, struct slot *new, struct slot *old)
 {
-	bool moved = new->gfn != old->gfn;
-	/* Writable mappings must go before a log can be true. */
-	bool protect = new->dirty && !old->dirty;
-	int rc;
+	int rc = new->gfn != old->gfn ? slot_leave(vm, old, new) : slot_turn(vm, new, old);
 
-	/* A moved slot is nowhere for a moment, as in KVM; never in two places. */
-	rc = slots_publish(vm, old, moved ? NULL : new);
 	if (rc)
 		return rc;
-	if (moved || protect)
-		map_remove(vm, old, old->gfn, old->pages);
-	rc = moved ? slots_publish(vm, NULL, new) : 0;
-	if (rc) {
-		/* Out of memory half way: the slot is gone, which is safe. */
-		slot_free(old);
-		return rc;
-	}
 	if (old->dirty == new->dirty)
 		old->dirty = NULL;
 	slot_free(old);
@@ -278,7 +313,7 @@ static int slot_change(struct vm *vm, const struct slot *want, struct slot *old)
 	if (!rc && new->dirty)
 		log_begin(vm);
 	if (!rc)
-		rc = old ? slot_replace(vm, new, old) : slots_publish(vm, NULL, new);
+		rc = old ? slot_replace(vm, new, old) : slot_add(vm, new);
 	if (rc) {
 		if (borrowed)
 			new->dirty = NULL;
@@ -401,11 +436,12 @@ static void dirty_take(struct vm *vm, struct slot *slot, unsigned long word, u32
 
 static void dirty_copy(struct vm *vm, struct slot *slot, unsigned long *copy, unsigned long words)
 {
+	bool manual = READ_ONCE(vm->dirty_manual);
 	unsigned long i;
 
-	for (i = 0; vm->dirty_manual && i < words; i++)
+	for (i = 0; manual && i < words; i++)
 		copy[i] = READ_ONCE(slot->dirty[i]);
-	if (vm->dirty_manual)
+	if (manual)
 		return;
 	memset(copy, 0xff, words * sizeof(long));
 	for (i = 0; i < words; i += DIRTY_WORDS)

@@ -115,6 +115,7 @@ struct slot {
 	unsigned long hva;
 	u32 id;
 	u32 flags;		/* KVM_MEM_* */
+	bool gone;		/* it is being deleted or moved: Linux's alone, guests have it no more */
 	unsigned long *dirty;	/* one bit per page while KVM_MEM_LOG_DIRTY_PAGES; whose is not set is not writable, or log.c hears of a write */
 	unsigned long *mapped;	/* one bit per page that the guest surely has; map.c's */
 	unsigned long *large;	/* one bit per 2 MiB that it has in one piece; map.c's */
@@ -136,6 +137,7 @@ static inline unsigned long slot_hva(const struct slot *slot, u64 gfn)
 
 /* The slot that holds gfn, or NULL. vm.srcu held. */
 struct slot *slot_find(struct vm *vm, u64 gfn);
+struct slot *slot_find_any(struct vm *vm, u64 gfn);	/* one that is `gone`, too */
 /* Empty set of slots for a new VM; -ENOMEM. */
 int slots_init(struct vm *vm);
 void slots_free(struct vm *vm);

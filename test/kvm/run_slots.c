@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "guest.h"
+#include "lazy.h"
 
 #define PAGE 4096ul
 #define WINDOW 0x10000000ull
@@ -141,6 +142,68 @@ static void *run_to_report(void *vcpu)
 	int result = run_try(vcpu);
 
 	return (void *)(intptr_t)(result ? result : (int)((struct vcpu *)vcpu)->run->exit_reason);
+}
+
+/*
+ * A slot that is being deleted is Linux's still: the deletion waits, for a vCPU that misses a page of another slot, and meanwhile
+ * the process gives the slot's memory back. From then on the guest may not use it any more: it waits too (KVM), or has MMIO.
+ */
+struct deletion {
+	struct vm *vm;
+	void *memory;
+	volatile int done;
+};
+
+static void *delete_slot(void *argument)
+{
+	struct deletion *d = argument;
+
+	slot_set(d->vm, 1, WINDOW, 0, d->memory, 0);
+	d->done = 1;
+	return NULL;
+}
+
+static void *run_once(void *argument)
+{
+	run_try(argument);
+	return NULL;
+}
+
+GUEST(two_counts, 64, "mov $0x10000000, %ebx\n 1: incl (%rbx)\n incl 0x8100\n jmp 1b\n");
+GUEST(one_load, 64, "cli\n mov 0x20000000, %eax\n out %eax, $0xe0\n");
+TEST(slot_memory_given_back_while_deleted)
+{
+	struct vcpu *vcpu = GUEST_CREATE(two_counts, 64), *waiter = vcpu_create(vcpu->vm, 1);
+	struct lazy *lazy = lazy_create(vcpu->vm, 2, 0x20000000, 1, 0);
+	volatile uint32_t *count = (void *)(vcpu->vm->memory + 0x8100);
+	struct deletion deletion = { .vm = vcpu->vm, .memory = map_pages(PAGE) };
+	pthread_t deleter, waits;
+	struct endless busy;
+	struct kvm_regs regs;
+	uint32_t before;
+
+	cpuid_set(waiter, cpuid_supported(vcpu->vm->sys));
+	vcpu_mode(waiter, 64);
+	regs_get(waiter, &regs);
+	regs.rip = GUEST_CODE + 0x800;
+	regs_set(waiter, &regs);
+	vm_load(vcpu->vm, GUEST_CODE + 0x800, code_one_load, (size_t)(code_one_load_end - code_one_load));
+	slot_set(vcpu->vm, 1, WINDOW, PAGE, deletion.memory, 0);
+	endless_start(&busy, vcpu);
+	pthread_create(&waits, NULL, run_once, waiter);
+	lazy_await(lazy, 1);
+	pthread_create(&deleter, NULL, delete_slot, &deletion);
+	usleep(100000);
+	REQUIRE(!deletion.done, "the deletion has not waited");
+	madvise(deletion.memory, PAGE, MADV_DONTNEED);
+	busy.devices = 0;
+	before = *count;
+	usleep(100000);
+	REQUIRE(*count - before <= 1 || busy.devices, "the guest goes on: %u rounds", *count - before);
+	lazy_give(lazy, 0);
+	pthread_join(waits, NULL);
+	pthread_join(deleter, NULL);
+	endless_stop(&busy);
 }
 
 TEST(two_vcpus_share_memory)
