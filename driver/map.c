@@ -163,7 +163,7 @@ static long window_wait(struct window *w, u32 at, unsigned int flags, bool may_w
 {
 	long n = may_write ? window_touch(w, at, 1, FOLL_WRITE) : 0;
 
-	return n > 0 ? n : window_touch(w, at, 1, flags);
+	return n > 0 ? n : window_touch(w, at, 1, flags | FOLL_HWPOISON);
 }
 
 /*
@@ -186,7 +186,7 @@ static int window_fault_in(struct window *w, struct vcpu *v)
 	/* A page before it stopped the group. Still one of its own: see page_is_blank(). */
 	if (may_write && at > from && window_touch(w, at, 1, FOLL_WRITE | FOLL_NOWAIT) == 1)
 		return 0;
-	n = window_touch(w, at, 1, flags | FOLL_NOWAIT);
+	n = window_touch(w, at, 1, flags | FOLL_NOWAIT | FOLL_HWPOISON);
 	if (!n) {
 		if (arch_fault_begin(v, w->gfn, window_hva(w, at), may_write))
 			return 1;
@@ -363,12 +363,14 @@ static void window_release(struct window *w)
 	}
 }
 
-/* A signal ends the wait for a page: KVM_RUN's loop deals with it. Else KVM's errnos. */
-static int fault_result(int rc)
+/* A signal ends the wait for a page: KVM_RUN's loop deals with it. Bad memory is one, SIGBUS, as with KVM. Else KVM's errno. */
+static int fault_result(const struct window *w, int rc)
 {
-	if (rc == -EINTR || rc == -EAGAIN || rc == -ERESTARTSYS)
+	if (rc == -EHWPOISON) {
+		send_sig_mceerr(BUS_MCEERR_AR, (void __user *)window_hva(w, w->gfn - w->first), PAGE_SHIFT, current);
 		return 0;
-	return rc == -EHWPOISON ? rc : -EFAULT;
+	}
+	return rc == -EINTR || rc == -EAGAIN || rc == -ERESTARTSYS ? 0 : -EFAULT;
 }
 
 int map_fault(struct vcpu *v, struct slot *slot, u64 gfn, bool write)
@@ -384,11 +386,11 @@ int map_fault(struct vcpu *v, struct slot *slot, u64 gfn, bool write)
 	smp_rmb();
 	rc = window_fault_in(&w, v);
 	if (rc)
-		return rc < 0 ? fault_result(rc) : 0;
+		return rc < 0 ? fault_result(&w, rc) : 0;
 	clear_bit(gfn - slot->gfn, slot->idle);
 	window_collect(&w);
 	rc = window_take(&w);
-	rc = rc ? fault_result(rc) : window_commit(&w, seq);
+	rc = rc ? fault_result(&w, rc) : window_commit(&w, seq);
 	window_release(&w);
 	return rc;
 }

@@ -196,7 +196,7 @@ static struct vcpu *vcpu_alloc(struct vm *vm, u32 id)
 	v->pio = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
 	v->exit = alloc_pages_exact(EXIT_PAGES * PAGE_SIZE, GFP_KERNEL_ACCOUNT | __GFP_ZERO);
 	v->pages = kmalloc_array(WINDOW_PAGES, sizeof(*v->pages), GFP_KERNEL_ACCOUNT);
-	if (v->run && v->pio && v->exit && v->pages)
+	if (v->run && v->pio && v->exit && v->pages && !arch_vcpu_alloc(v))
 		return v;
 	vcpu_free(v);
 	return NULL;
@@ -222,7 +222,10 @@ static int vcpu_register(struct vcpu *v)
 	rc = vm_call(vm, OPX_KVM_CREATE_VCPU, vm->handle, 0, &create, sizeof(create), NULL);
 	if (rc > 0) {
 		v->handle = rc;
+		/* Who holds the lock sees the same vCPUs all the while. */
+		mutex_lock(&vm->lock);
 		smp_store_release(&vm->vcpu[v->id], v);
+		mutex_unlock(&vm->lock);
 		/* From here on the vCPU is the VM's, and is freed with it. */
 		rc = arch_vcpu_init(v);
 		if (!rc)

@@ -73,6 +73,8 @@ static inline void arch_vm_stop(struct vm *vm) { }
 static inline u32 arch_vcpu_flags(const struct vm *vm) { return 0; }
 /* It is the VM's for good. */
 static inline void arch_vcpu_publish(struct vcpu *v) { }
+/* What others may touch as soon as the vCPU is in the VM's table. */
+int arch_vcpu_alloc(struct vcpu *v);
 int arch_vcpu_init(struct vcpu *v);
 void arch_vcpu_free(struct vcpu *v);
 /* Before an operation is forwarded: 0, or -errno that the hypervisor would not know of. */
@@ -111,8 +113,8 @@ long vgic_create(void *object, unsigned long arg);	/* KVM_CREATE_DEVICE */
 /* KVM_IRQ_LINE of a VM with a GIC. */
 int vgic_irq_line(struct vm *vm, struct vcpu *v, u32 type, u32 irq, bool level);
 /* Keep all vCPUs out of their ioctls; vm.lock held. 0 or -EBUSY. */
-int vcpus_lock(struct vm *vm);
-void vcpus_unlock(struct vm *vm);
+int vcpus_lock(struct vm *vm, u64 *locked);
+void vcpus_unlock(struct vm *vm, u64 locked);
 
 /* psci.c */
 u64 vcpu_affinity(const struct vcpu *v);		/* of its MPIDR */

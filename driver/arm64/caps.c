@@ -79,7 +79,10 @@ bool arch_detect(void)
 
 u64 arch_max_gfn(void)
 {
-	return (1ull << (GUEST_BITS - PAGE_SHIFT)) - 1;
+	u64 range = read_sanitised_ftr_reg(SYS_ID_AA64MMFR0_EL1) & 0xf;
+
+	/* As the hypervisor: what all CPUs can address, and no more than its own tables do. */
+	return (1ull << (min_t(u32, id_aa64mmfr0_parange_to_phys_shift(range), GUEST_BITS) - PAGE_SHIFT)) - 1;
 }
 
 /* KVM names two cores of old; all others are generic. */

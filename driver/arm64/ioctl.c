@@ -233,10 +233,16 @@ static long vcpu_set_mp_state(void *object, unsigned long arg)
 	return 0;
 }
 
-int arch_vcpu_init(struct vcpu *v)
+int arch_vcpu_alloc(struct vcpu *v)
 {
 	init_waitqueue_head(&v->arch.wait);
 	return gic_cpu_create(v);
+}
+
+int arch_vcpu_init(struct vcpu *v)
+{
+	v->arch.lrs = v->exit->out.gic.lr_count;
+	return 0;
 }
 
 void arch_vcpu_free(struct vcpu *v)

@@ -161,15 +161,20 @@ static struct vits *its_at(struct vm *vm, u64 gpa)
 bool its_access(struct vcpu *v, u64 gpa, u32 size, bool write, u64 *data, bool *done)
 {
 	struct vits *s = its_at(v->vm, gpa);
+	u64 pc = v->exit->out.pc;
+	bool again = v->arch.its_gpa == gpa && v->arch.its_pc == pc;
 
 	if (!s)
 		return false;
 	mutex_lock(&s->lock);
+	/* A store that comes again has been done: others may have written there since. */
 	if (write)
-		*done = its_write(&s->its, gpa - s->base, size, *data);
+		*done = again ? its_continue(&s->its) : its_write(&s->its, gpa - s->base, size, *data);
 	else
 		*data = its_read(&s->its, gpa - s->base, size);
 	mutex_unlock(&s->lock);
+	v->arch.its_gpa = *done ? 0 : gpa;
+	v->arch.its_pc = pc;
 	return true;
 }
 
@@ -251,15 +256,16 @@ static int ctrl(struct its *its, u64 attr)
 static long frozen(struct vits *s, int (*call)(struct vits *s, u64 attr, bool write, u64 *value), u64 attr, bool write, u64 *value)
 {
 	struct vm *vm = s->vm;
+	u64 locked;
 	long rc;
 
 	mutex_lock(&vm->lock);
-	rc = vcpus_lock(vm);
+	rc = vcpus_lock(vm, &locked);
 	if (!rc) {
 		mutex_lock(&s->lock);
 		rc = vm->arch.gic ? call(s, attr, write, value) : -ENXIO;
 		mutex_unlock(&s->lock);
-		vcpus_unlock(vm);
+		vcpus_unlock(vm, locked);
 	}
 	mutex_unlock(&vm->lock);
 	return rc;

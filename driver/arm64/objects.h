@@ -34,6 +34,7 @@ struct arch_vcpu {
 	wait_queue_head_t wait;	/* of WFI and power_off */
 	struct task_struct *task;	/* in KVM_RUN; under RCU */
 	u64 mmio_esr;		/* of the access that the VMM finishes */
+	u64 its_pc, its_gpa;	/* the store that has left commands (its_access()); gpa 0: none */
 	u64 hole_gfn, hole_serial;	/* no slot was there, by the slots of this serial */
 	struct gic_cpu *gic;
 	u32 lrs;		/* list registers of the machine */

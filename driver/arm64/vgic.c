@@ -57,12 +57,13 @@ static int attr_count(const struct attr_access *a)
 /* KVM_DEV_ARM_VGIC_SAVE_PENDING_TABLES, while no vCPU is in an ioctl. */
 static int save_pending(struct vm *vm)
 {
-	int rc = vcpus_lock(vm);
+	u64 locked;
+	int rc = vcpus_lock(vm, &locked);
 
 	if (rc)
 		return rc;
 	rc = gic_lpi_save(vm->arch.gic);
-	vcpus_unlock(vm);
+	vcpus_unlock(vm, locked);
 	return rc;
 }
 
@@ -233,30 +234,33 @@ static bool group_runs(u32 group)
 	       group == KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS || group == KVM_DEV_ARM_VGIC_GRP_LEVEL_INFO;
 }
 
-static void unlock_below(struct vm *vm, u32 end)
+void vcpus_unlock(struct vm *vm, u64 locked)
+{
+	unsigned long bits = locked;
+	u32 i;
+
+	for_each_set_bit(i, &bits, ABI_MAX_VCPUS)
+		mutex_unlock(&vm->vcpu[i]->lock);
+}
+
+static_assert(ABI_MAX_VCPUS <= 64);
+
+/* Of those that are there now: one may come meanwhile, and be locked by others. */
+int vcpus_lock(struct vm *vm, u64 *locked)
 {
 	u32 i;
 
-	for (i = 0; i < end; i++) {
-		if (vm->vcpu[i])
-			mutex_unlock(&vm->vcpu[i]->lock);
-	}
-}
-
-void vcpus_unlock(struct vm *vm)
-{
-	unlock_below(vm, ABI_MAX_VCPUS);
-}
-
-int vcpus_lock(struct vm *vm)
-{
-	u32 i;
-
+	*locked = 0;
 	for (i = 0; i < ABI_MAX_VCPUS; i++) {
-		if (vm->vcpu[i] && !mutex_trylock(&vm->vcpu[i]->lock)) {
-			unlock_below(vm, i);
+		struct vcpu *v = smp_load_acquire(&vm->vcpu[i]);
+
+		if (!v)
+			continue;
+		if (!mutex_trylock(&v->lock)) {
+			vcpus_unlock(vm, *locked);
 			return -EBUSY;
 		}
+		*locked |= 1ull << i;
 	}
 	return 0;
 }
@@ -265,16 +269,17 @@ static long attr_do(struct vm *vm, const struct kvm_device_attr *attr, bool writ
 {
 	struct attr_access a = { vm, attr->attr, (void __user *)(unsigned long)attr->addr, write };
 	u32 group = attr->group;
+	u64 locked;
 	long rc;
 
 	if (group >= ARRAY_SIZE(groups) || !groups[array_index_nospec(group, ARRAY_SIZE(groups))])
 		return -ENXIO;
 	mutex_lock(&vm->lock);
-	rc = group_runs(group) ? vcpus_lock(vm) : 0;
+	rc = group_runs(group) ? vcpus_lock(vm, &locked) : 0;
 	if (!rc) {
 		rc = groups[group](&a);
 		if (group_runs(group))
-			vcpus_unlock(vm);
+			vcpus_unlock(vm, locked);
 	}
 	mutex_unlock(&vm->lock);
 	return rc;

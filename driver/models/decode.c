@@ -1309,6 +1309,8 @@ static int op_string_io(struct decode_state *s)
 	unsigned int size = s->d.opsize == 8 ? 4 : s->d.opsize, out = s->d.opcode & 2, n = 1;
 	int rc;
 
+	if (s->no_io)
+		return DECODE_UNKNOWN;
 	if (s->d.rep) {
 		if (!string_count(s))
 			return 0;

@@ -125,6 +125,7 @@ struct decode_state {
 	struct state_segment seg[6];
 	u64 cr0, cr3, cr4, efer;
 	u32 cpl;
+	u8 no_io;		/* not from an I/O instruction's exit: the processor has not looked whether that is allowed */
 	u32 shadow_sti;		/* out: the instruction opened an interrupt shadow */
 	u8 insn[EXIT_INSN_BYTES];
 	u8 insn_len;		/* bytes known from hardware; the others come by DECODE_FETCH */

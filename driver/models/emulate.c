@@ -592,6 +592,7 @@ static void load_state(struct emulation *e, const struct exit_state *out)
 	d->cr4 = out->cr4;
 	d->efer = out->efer;
 	d->cpl = out->cpl;
+	d->no_io = out->reason == EXIT_FAULT;
 	d->shadow_sti = 0;
 	d->insn_len = min_t(u8, out->insn_len, EXIT_INSN_BYTES);
 	memcpy(d->insn, out->insn, sizeof(d->insn));

@@ -18,7 +18,8 @@ struct gic_irq *gic_irq(struct gic *gic, struct vcpu *v, u32 irq)
 {
 	if (irq < GIC_PRIVATE)
 		return v && gic_cpu(v) ? &gic_cpu(v)->irq[irq] : NULL;
-	return irq < gic->count ? &gic->spi[irq - GIC_PRIVATE] : NULL;
+	/* Pairs with gic_init(). */
+	return irq < smp_load_acquire(&gic->count) ? &gic->spi[irq - GIC_PRIVATE] : NULL;
 }
 
 static bool pending(const struct gic_irq *irq)
@@ -392,7 +393,6 @@ int gic_cpu_create(struct vcpu *v)
 					      .timer = i == GIC_TIMER_IRQ, .target = v };
 	for (i = 0; i < GIC_LPI_PRIORITIES; i++)
 		INIT_LIST_HEAD(&c->lpi[i]);
-	v->arch.lrs = v->exit->out.gic.lr_count;
 	/* Pairs with gic_cpu(). */
 	smp_store_release(&v->arch.gic, c);
 	return 0;
@@ -498,14 +498,13 @@ int gic_init(struct vm *vm)
 	gic->wanted = gic->wanted ? : 256u;
 	for (i = 0; i < count - GIC_PRIVATE; i++)
 		gic->spi[i] = (struct gic_irq){ .id = GIC_PRIVATE + i, .edge = true, .group1 = true, .target = READ_ONCE(vm->vcpu[0]) };
-	gic->count = count;
 	rc = vgic_routes(vm, count - GIC_PRIVATE);
 	if (rc) {
 		kvfree(gic->spi);
 		gic->spi = NULL;
-		gic->count = 0;
 		return rc;
 	}
+	smp_store_release(&gic->count, count);
 	/* Pairs with gic_initialized(): whoever sees it sees the table. */
 	smp_store_release(&gic->initialized, true);
 	return 0;

@@ -139,6 +139,8 @@ static u32 each_chunk(struct gic *gic, struct chunk *c, int (*read)(struct gic *
 		c->id = lpi ? round_down(lpi->node.id, CHUNK) : ITS_LPIS_END;
 		spin_unlock_irqrestore(&gic->lock, flags);
 		end = c->id + CHUNK;
+		n++;
+		cond_resched();
 		rc = lpi && read ? read(gic, c) : 0;
 		if (!lpi || rc)
 			continue;
@@ -150,7 +152,6 @@ static u32 each_chunk(struct gic *gic, struct chunk *c, int (*read)(struct gic *
 				call(gic, c, lpi);
 		}
 		spin_unlock_irqrestore(&gic->lock, flags);
-		cond_resched();
 	}
 	return n;
 }
@@ -385,18 +386,17 @@ u32 gic_lpi_move_all(struct gic *gic, struct vcpu *from, struct vcpu *to)
 
 /* ---- save ---- */
 
-/* The next LPI that has a target: where its bit is, and what it is to be. */
+/* The next LPI: where its bit is, and what it is to be; 0: it has no target. */
 static bool next_bit(struct gic *gic, u32 *id, u64 *gpa, bool *pending)
 {
 	struct gic_lpi *lpi;
 	unsigned long flags;
 
 	spin_lock_irqsave(&gic->lock, flags);
-	for (lpi = lpi_next(gic, *id); lpi && !lpi->irq.target; lpi = lpi_next(gic, lpi->node.id + 1))
-		;
+	lpi = lpi_next(gic, *id);
 	if (lpi) {
 		*id = lpi->node.id;
-		*gpa = PENDBASE(lpi->irq.target->arch.gic->pendbaser) + lpi->node.id / 8;
+		*gpa = lpi->irq.target ? PENDBASE(lpi->irq.target->arch.gic->pendbaser) + lpi->node.id / 8 : 0;
 		*pending = lpi->irq.latch;
 	}
 	spin_unlock_irqrestore(&gic->lock, flags);
@@ -413,6 +413,9 @@ int gic_lpi_save(struct gic *gic)
 	if (!gic_initialized(gic->vm))
 		return -ENXIO;
 	for (; next_bit(gic, &id, &gpa, &pending); id++) {
+		cond_resched();
+		if (!gpa)
+			continue;
 		if (guest_read(gic->vm, gpa, &byte, sizeof(byte)))
 			return -EFAULT;
 		if ((byte >> id % 8 & 1) == pending)
@@ -420,7 +423,6 @@ int gic_lpi_save(struct gic *gic)
 		byte ^= 1u << id % 8;
 		if (guest_write(gic->vm, gpa, &byte, sizeof(byte)))
 			return -EFAULT;
-		cond_resched();
 	}
 	return 0;
 }

@@ -191,6 +191,7 @@ static void device_remove(struct its *its, struct its_device *device)
 	idtree_remove(&its->devices, &device->node);
 	its_host_unlock(its);
 	its_host_free(device);
+	its_host_rest();
 	its->work++;
 }
 
@@ -318,6 +319,7 @@ static void collections_free(struct its *its)
 		idtree_remove(&its->collections, &collection->node);
 		its_host_unlock(its);
 		its_host_free(collection);
+		its_host_rest();
 	}
 }
 
@@ -508,6 +510,7 @@ static void command_do(struct its *its)
 	struct command c;
 
 	its->work++;
+	its_host_rest();
 	if (its_host_read(its, gpa, word, sizeof(word)))
 		return;
 	c = command_decode(word);
@@ -608,6 +611,11 @@ static bool baser_write(struct its *its, u32 offset, u64 value)
 	else
 		devices_free(its);
 	return true;
+}
+
+bool its_continue(struct its *its)
+{
+	return process(its);
 }
 
 /* PIDR and CIDR: a GICv3 of Arm's with 64 KiB pages. */
@@ -756,6 +764,8 @@ static int save_events(struct its *its, struct its_device *device)
 		rc = entry_write(its, event_entry(device, e->node.id), value);
 		if (rc)
 			return rc;
+		if (its_host_rest())
+			return -EINTR;
 	}
 	return 0;
 }
@@ -884,11 +894,14 @@ static int restore_page(struct its *its, u32 id, u64 entry, void *arg)
 static int restore_devices(struct its *its)
 {
 	u64 baser = its->baser[0];
+	u32 bytes = baser & INDIRECT ? ITS_IDS / (TABLE_PAGE / ENTRY_BYTES) * sizeof(u64) : ITS_IDS * ENTRY_BYTES;
 	int rc;
 
 	if (!(baser & VALID))
 		return 0;
-	rc = scan(its, table_base(baser), table_bytes(baser), 0, baser & INDIRECT ? restore_page : restore_device, NULL);
+	/* What a device's number reaches, and no more. */
+	bytes = table_bytes(baser) < bytes ? table_bytes(baser) : bytes;
+	rc = scan(its, table_base(baser), bytes, 0, baser & INDIRECT ? restore_page : restore_device, NULL);
 	if (rc < 0)
 		devices_free(its);
 	return rc < 0 ? rc : 0;

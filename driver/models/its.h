@@ -45,8 +45,9 @@ void its_free(struct its *its);
 
 /* The guest's access; what is no register reads as 0 and ignores writes. */
 u64 its_read(struct its *its, u32 offset, u32 size);
-/* False: commands are left. The same write again goes on with them. */
+/* False: commands are left, for its_continue(), which may answer the same. */
 bool its_write(struct its *its, u32 offset, u32 size, u64 value);
+bool its_continue(struct its *its);
 
 /* The VMM's: -EINVAL, -ENXIO where KVM has them; 1: as false above. */
 int its_user_check(u64 offset);

@@ -812,6 +812,14 @@ long apic_nmi(void *object, unsigned long arg)
 	return 0;
 }
 
+/* Where that word may be, as in KVM: in one page, and writable. vm.srcu held. */
+static struct slot *vapic_slot(struct vcpu *v, u64 gpa)
+{
+	struct slot *slot = offset_in_page(gpa) <= PAGE_SIZE - sizeof(u32) ? slot_find(v->vm, gpa >> PAGE_SHIFT) : NULL;
+
+	return slot && !(slot->flags & KVM_MEM_READONLY) ? slot : NULL;
+}
+
 /* The word in guest memory that mirrors TPR, for a guest that the VMM patched. */
 long apic_vapic_addr(void *object, unsigned long arg)
 {
@@ -825,7 +833,7 @@ long apic_vapic_addr(void *object, unsigned long arg)
 	if (copy_from_user(&va, (void __user *)arg, sizeof(va)))
 		return -EFAULT;
 	idx = srcu_read_lock(&v->vm->srcu);
-	if (va.vapic_addr && !slot_find(v->vm, va.vapic_addr >> PAGE_SHIFT))
+	if (va.vapic_addr && !vapic_slot(v, va.vapic_addr))
 		rc = -EINVAL;
 	else
 		v->arch.vapic_addr = va.vapic_addr;
@@ -853,7 +861,7 @@ void apic_sync_vapic(struct vcpu *v)
 	int idx;
 
 	idx = srcu_read_lock(&v->vm->srcu);
-	slot = slot_find(v->vm, v->arch.vapic_addr >> PAGE_SHIFT);
+	slot = vapic_slot(v, v->arch.vapic_addr);
 	if (slot && !slot_read(slot, v->arch.vapic_addr, &word, sizeof(word))) {
 		if ((word & 0xff) != LAPIC_REG(l->page, LAPIC_TPR))
 			effects(v, lapic_write(l, LAPIC_TPR, word & 0xff, 0));

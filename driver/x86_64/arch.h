@@ -118,6 +118,7 @@ void arch_vm_free(struct vm *vm);
 u32 arch_vcpu_flags(const struct vm *vm);
 /* It is the VM's for good: others may find it. */
 void arch_vcpu_publish(struct vcpu *v);
+static inline int arch_vcpu_alloc(struct vcpu *v) { return 0; }
 int arch_vcpu_init(struct vcpu *v);
 void arch_vcpu_free(struct vcpu *v);
 /* After a forwarded operation succeeded: keep the driver's copies true. */

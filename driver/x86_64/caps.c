@@ -122,5 +122,6 @@ bool arch_detect(void)
 
 u64 arch_max_gfn(void)
 {
-	return (1ull << (boot_cpu_data.x86_phys_bits - PAGE_SHIFT)) - 1;
+	/* The hypervisor's tables have four levels. */
+	return (1ull << (min_t(u32, boot_cpu_data.x86_phys_bits, 48) - PAGE_SHIFT)) - 1;
 }

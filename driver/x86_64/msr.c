@@ -304,7 +304,7 @@ int msr_write(struct vcpu *v, u32 msr, u64 value, bool host)
 	case MISC_ENABLE: return misc_enable_write(v, stored(v, r, msr), value, host);
 	case CONSTANT: return host && value == r->reset ? 0 : MSR_BAD;
 	case ZERO: return host && !value ? 0 : MSR_BAD;
-	case FIELD: return state_write_one(v, r->slot + (msr - r->first), value);
+	case FIELD: return state_write_one(v, r->slot + (msr - r->first), value) ? MSR_BAD : 0;
 	case TSC: return tsc_set(v, value, host);
 	case TSC_ADJUST: return tsc_adjust_write(v, value, host);
 	case APIC: return apic_msr_write(v, msr, value, host);
@@ -411,6 +411,8 @@ int msr_exit(struct vcpu *v)
 	u64 value = out->data;
 	int rc = msr_access(v, out->port, &value, out->write);
 
+	if (rc < 0)
+		rc = MSR_BAD;
 	if (rc && options_msr_exit(v, reasons[rc]))
 		return 0;
 	trace_kvm_msr(out->write, out->port, value, rc);

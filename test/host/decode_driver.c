@@ -389,6 +389,17 @@ TEST(decode_driver_outs_in_pieces)
 	CHECK_EQ(state.regs.rcx, 0);
 }
 
+/* One that the processor has not let through to its ports: the code has changed since the exit. */
+TEST(decode_driver_outs_without_its_exit)
+{
+	BEGIN(MODE_32, "\x6e");
+	state.no_io = 1;
+	CHECK_EQ(emulate(), DECODE_UNKNOWN);
+	CHECK_EQ(state.regs.rip, CODE);
+	state.no_io = 0;
+	CHECK_EQ(emulate(), DECODE_DONE);
+}
+
 TEST(decode_driver_outs_of_a_misaligned_page_end)
 {
 	BEGIN(MODE_32, "\xf3\x6f");

@@ -6,7 +6,9 @@
  * Invariant under test: a slot change is atomic for a running vCPU (the old
  * memory, then MMIO, then the new), and when the call returns nobody uses the old.
  */
+#include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -142,6 +144,36 @@ static void *run_to_report(void *vcpu)
 	int result = run_try(vcpu);
 
 	return (void *)(intptr_t)(result ? result : (int)((struct vcpu *)vcpu)->run->exit_reason);
+}
+
+/* A page that Linux has given up as bad is a SIGBUS of the vCPU's thread, with its address; the guest waits at its access. */
+static volatile int bus_code;
+static void *volatile bus_address;
+
+static void on_bus(int signal, siginfo_t *info, void *context)
+{
+	(void)signal;
+	(void)context;
+	bus_code = info->si_code;
+	bus_address = info->si_addr;
+}
+
+TEST(slot_page_is_bad)
+{
+	struct vcpu *vcpu = GUEST_CREATE(store_loop, 64);
+	struct sigaction action = { .sa_sigaction = on_bus, .sa_flags = SA_SIGINFO };
+	uint8_t *page = map_pages(PAGE);
+
+	page[0] = 1;
+	slot_set(vcpu->vm, 1, WINDOW, PAGE, page, 0);
+	if (madvise(page, PAGE, MADV_HWPOISON))
+		test_skip("MADV_HWPOISON: this kernel has no memory-failure, or this is not root");
+	sigaction(SIGBUS, &action, NULL);
+	REQUIRE(run_try(vcpu) == -EINTR, "KVM_RUN does not end by a signal");
+	REQUIRE(bus_code == BUS_MCEERR_AR && bus_address == page, "SIGBUS of code %d at %p", bus_code, bus_address);
+	slot_set(vcpu->vm, 1, WINDOW, 0, page, 0);
+	slot_set(vcpu->vm, 1, WINDOW, PAGE, map_pages(PAGE), 0);
+	guest_expect(vcpu, 1, "the store");
 }
 
 /*
