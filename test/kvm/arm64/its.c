@@ -469,6 +469,20 @@ static void ring(int fd)
 	REQUIRE(write(fd, &one, sizeof(one)) == sizeof(one), "write to an eventfd");
 }
 
+/* Stock KVM leaves an eventfd's message to a worker, unless it has its translation at hand. */
+static uint32_t next_soon(struct machine *m)
+{
+	uint32_t id = 0;
+	int i;
+
+	for (i = 0; i < 1000 && !id; i++) {
+		id = next(m);
+		if (!id)
+			usleep(1000);
+	}
+	return id;
+}
+
 TEST(irqfd_message)
 {
 	struct kvm_irq_routing_entry e[] = { ROUTE_MSI(100, 6, KVM_MSI_VALID_DEVID), ROUTE_MSI(101, 7, KVM_MSI_VALID_DEVID) };
@@ -479,21 +493,23 @@ TEST(irqfd_message)
 	EXPECT(!irqfd(m, fd, 100, 0, 0) && !irqfd(m, other, 101, 0, 0), "irqfds");
 	EXPECT(irqfd(m, fd, 101, 0, 0) == -EBUSY, "an eventfd that has one");
 	ring(fd);
-	EXPECT(next(m) == LPI + 6, "the first's LPI");
+	EXPECT(next_soon(m) == LPI + 6, "the first's LPI");
 	ring(other);
-	EXPECT(next(m) == LPI + 7, "the second's");
+	EXPECT(next_soon(m) == LPI + 7, "the second's");
 	ring(fd);
-	EXPECT(next(m) == LPI + 6, "once more");
+	EXPECT(next_soon(m) == LPI + 6, "once more");
 	EXPECT(!next(m), "no more");
 	e[0].u.msi.data = 8;
 	EXPECT(!route(m, 2, e), "another table");
 	ring(fd);
-	EXPECT(next(m) == LPI + 8, "by the new one");
+	EXPECT(next_soon(m) == LPI + 8, "by the new one");
 	on_event(m, DISCARD, 1, 8, 0);
 	ring(fd);
+	usleep(20000);
 	EXPECT(!next(m), "an event that is gone");
 	EXPECT(!irqfd(m, other, 101, KVM_IRQFD_FLAG_DEASSIGN, 0), "deassigned");
 	ring(other);
+	usleep(20000);
 	EXPECT(!next(m), "nobody listens");
 	EXPECT(irqfd(m, -1, 101, 0, 0) == -EBADF, "no descriptor");
 	EXPECT(irqfd(m, fd, 101, 8, 0) == -EINVAL, "flag 8");
@@ -506,10 +522,10 @@ TEST(irqfd_spi)
 
 	EXPECT(!irqfd(m, fd, 20, 0, 0), "GSI 20 is SPI 52, an edge");
 	ring(fd);
-	EXPECT(next(m) == 52, "an SPI");
+	EXPECT(next_soon(m) == 52, "an SPI");
 	EXPECT(!next(m), "once");
 	ring(fd);
-	EXPECT(next(m) == 52, "the next");
+	EXPECT(next_soon(m) == 52, "the next");
 	EXPECT(!irqfd(m, early, 21, 0, 0), "one that was rung before");
 	usleep(20000);
 	EXPECT(next(m) == 53, "counts");
@@ -530,12 +546,12 @@ TEST(irqfd_resample)
 
 	EXPECT(!irqfd(m, fd, 8, KVM_IRQFD_FLAG_RESAMPLE, resample), "SPI 40, a level");
 	ring(fd);
-	EXPECT(next(m) == 40, "a level");
+	EXPECT(next_soon(m) == 40, "a level");
 	EXPECT(!rung(resample), "it is not ended");
 	EXPECT(!next(m), "once: its end takes it down");
 	EXPECT(rung(resample), "and is told");
 	ring(fd);
-	EXPECT(next(m) == 40 && !next(m) && rung(resample), "the next");
+	EXPECT(next_soon(m) == 40 && !next(m) && rung(resample), "the next");
 }
 
 TEST(routing_errors)
