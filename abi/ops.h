@@ -19,7 +19,7 @@
 #include "types.h"
 
 /* Tenon's own numbers: type 'T', no size, no direction. */
-#define OP_VM_DESTROY 0x5401u	/* VM. All vCPUs idle, or -EBUSY. Donated blocks go back to the service VM, cleared where used */
+#define OP_VM_DESTROY 0x5401u	/* VM. No vCPU another CPU's (HC_BIND), or -EBUSY. Donated blocks go back to the service VM, cleared where used */
 #define OP_VM_DONATE 0x5402u	/* VM. arg = physical address of a 2 MiB block that becomes the VM's */
 #define OP_MAP 0x5403u		/* VM. payload: struct map_range[]. result: ranges done (fewer than given: -ENOMEM comes next, or the entry's MAP_MAX_PAGES in all are reached) */
 #define OP_UNMAP 0x5404u	/* VM. payload: struct map_range[] (pa ignored). Returns when no CPU can use the old mapping: how many pages, small and large, it was.

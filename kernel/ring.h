@@ -11,7 +11,7 @@ s64 hypercall(struct cpu *cpu, u64 number, u64 arg);
 /*
  * Does one operation. payload is service VM memory with room for `room` bytes,
  * of which *length are given; *length becomes what was written.
- * -ENOTTY: no such operation; -EINVAL: lengths; -ENOENT: handle; -EBUSY: vCPU in use.
+ * -ENOTTY: no such operation; -EINVAL: lengths; -ENOENT: handle; -EBUSY: another CPU's vCPU.
  */
 s64 dispatch(struct cpu *cpu, u32 op, u32 handle, u64 arg, u8 *payload, u32 room, u32 *length);
 

@@ -3,7 +3,7 @@
  * vm.c - life of user VMs and vCPUs, their handles and their memory.
  *
  * Owns: the handle tables. Invariant: a pointer there is followed only with
- * the VM's lock, or by who set VCPU_BUSY; a VM's blocks are owned by it
+ * the VM's lock, or by the CPU that the vCPU is bound to (VCPU_BUSY); a VM's blocks are owned by it
  * in memory.c's table and hidden from the service VM.
  * Called by: dispatch.c. Calls: memory.c, pt.c, pool.c, the machine.
  */
@@ -26,7 +26,7 @@ struct vm_slot {
 
 /* Handle = index. A VM's slot 0 is never given out, so no vCPU has a handle below ABI_MAX_VCPUS. */
 static struct vm_slot vms[ABI_MAX_VMS + 1];
-static u64 vcpus[VCPU_HANDLES];	/* struct vcpu *, VCPU_BUSY while somebody uses it; 0: none */
+static u64 vcpus[VCPU_HANDLES];	/* struct vcpu *, VCPU_BUSY while it is bound to a CPU; 0: none */
 static u64 donated;		/* pages */
 
 _Static_assert(sizeof(struct vm) <= PAGE_SIZE, "a VM is one page");

@@ -417,10 +417,14 @@ TEST(msr_mtrr)
 /* Supervisor state of XSAVES, where there is any. */
 TEST(msr_xss)
 {
-	int has = vendor_intel && cpuid(0, 0).eax >= 0xd && (cpuid(0xd, 1).eax & 8);
+	int has = cpuid(0, 0).eax >= 0xd && (cpuid(0xd, 1).eax & 8);
 
-	EXPECT(!vendor_intel || msr_try_write(0xda0, 0) == (has ? NO_TRAP : GP), "a write of 0");
-	EXPECT(!vendor_intel || msr_try_write(0xda0, ~0ull) == GP, "all bits");
+	if (!vendor_intel) {
+		test_skip("QEMU's TCG refuses no value");
+		return;
+	}
+	EXPECT(msr_try_write(0xda0, 0) == (has ? NO_TRAP : GP), "a write of 0");
+	EXPECT(msr_try_write(0xda0, ~0ull) == GP, "all bits");
 }
 
 /* ---- instructions ---- */

@@ -5,7 +5,7 @@
  * the VMM's.
  *
  * Called by: dispatch.c (op_KVM_RUN). Calls: the backend.
- * Concurrency: the vCPU is this CPU's alone (vcpu_get).
+ * Concurrency: the vCPU is this CPU's alone (vcpu_bind).
  */
 #include "vcpu_arch.h"
 #include "vm.h"

@@ -6,8 +6,8 @@
 #include "vcpu_arch.h"
 
 /*
- * IBPB when the branch predictor holds another vCPU's training (APM vol. 2, 3.2.9; SDM vol. 4, IA32_PRED_CMD): of one that
- * had the same address, too, which a new vCPU has not run here after.
+ * IBPB when the branch predictor holds another vCPU's training (APM vol. 2, 3.2.9; SDM vol. 4, IA32_PRED_CMD). A new vCPU may
+ * have the address of one that is gone: asid_cpu tells that it has not run here yet.
  */
 static inline void predictor_switch(struct cpu *cpu, const struct vcpu *v)
 {

@@ -3,7 +3,7 @@
  * service.c - the service VM on VMX: its run loop, how its CPUs wait and start, and its few exits.
  *
  * Invariant: its VMCS is current whenever the hypervisor works for it; a user
- * vCPU's is so only in vmx_run(), or within one function.
+ * vCPU's is so only in vmx_run(), or during one operation on it.
  * Interrupts do not exit: they reach the service VM without us.
  * Called by: boot (once per CPU, never returns). Calls: ring.c, guest/.
  * See: SDM vol. 3, 26.1 (instructions that exit), 26.3 (changes in VMX non-root), 28.2 (exit information).

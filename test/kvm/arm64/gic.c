@@ -26,16 +26,6 @@
 #define ACK "mrs x28, icc_iar1_el1\n"
 #define EOI "msr icc_eoir1_el1, x28\nisb\n"
 
-static int device_attr(int fd, unsigned long how, uint32_t group, uint64_t attr, void *value)
-{
-	struct kvm_device_attr a = { .group = group, .attr = attr, .addr = (uintptr_t)value };
-
-	return ioctl_try(fd, how, &a);
-}
-#define SET(fd, group, attr, value) device_attr(fd, KVM_SET_DEVICE_ATTR, KVM_DEV_ARM_VGIC_GRP_##group, attr, value)
-#define GET(fd, group, attr, value) device_attr(fd, KVM_GET_DEVICE_ATTR, KVM_DEV_ARM_VGIC_GRP_##group, attr, value)
-#define HAS(fd, group, attr) device_attr(fd, KVM_HAS_DEVICE_ATTR, KVM_DEV_ARM_VGIC_GRP_##group, attr, NULL)
-
 static int gic_create(struct vm *vm)
 {
 	struct kvm_create_device device = { .type = KVM_DEV_TYPE_ARM_VGIC_V3 };

@@ -123,6 +123,13 @@ int reg_try(struct vcpu *vcpu, uint64_t id, uint64_t value)
 	return ioctl_try(vcpu->fd, KVM_SET_ONE_REG, &reg);
 }
 
+int device_attr(int fd, unsigned long how, uint32_t group, uint64_t attr, void *value)
+{
+	struct kvm_device_attr a = { .group = group, .attr = attr, .addr = (uintptr_t)value };
+
+	return ioctl_try(fd, how, &a);
+}
+
 void irq_line(struct vm *vm, int id, int level)
 {
 	struct kvm_irq_level line = { .level = (uint32_t)level };

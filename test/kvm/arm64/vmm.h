@@ -54,6 +54,11 @@ void expect_load(struct vcpu *vcpu, uint64_t gpa, unsigned int size, uint64_t va
 uint64_t reg_get(struct vcpu *vcpu, uint64_t id);
 int reg_try(struct vcpu *vcpu, uint64_t id, uint64_t value);
 void irq_line(struct vm *vm, int id, int level);
+/* KVM_SET_DEVICE_ATTR and its like on a device's descriptor: 0 or -errno. */
+int device_attr(int fd, unsigned long how, uint32_t group, uint64_t attr, void *value);
+#define SET(fd, group, attr, value) device_attr(fd, KVM_SET_DEVICE_ATTR, KVM_DEV_ARM_VGIC_GRP_##group, attr, value)
+#define GET(fd, group, attr, value) device_attr(fd, KVM_GET_DEVICE_ATTR, KVM_DEV_ARM_VGIC_GRP_##group, attr, value)
+#define HAS(fd, group, attr) device_attr(fd, KVM_HAS_DEVICE_ATTR, KVM_DEV_ARM_VGIC_GRP_##group, attr, NULL)
 
 #define CORE(name) (KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE | KVM_REG_ARM_CORE_REG(name))
 
